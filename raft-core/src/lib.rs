@@ -1,0 +1,30 @@
+//! Raft as a pure state machine, with the ports through which it meets the world.
+//!
+//! [`Raft`] takes one [`Event`] at a time and appends what it wants done to an [`Output`]. It reads
+//! no clock, draws no randomness but from its seed, touches no disk and never blocks; so a test, a
+//! simulator and a server run exactly the same code. Start with [`event`], which is the whole
+//! contract, then read [`consensus`].
+//!
+//! Feature `sim` adds [`sim`]: a deterministic world of networks, disks, clocks and faults in which
+//! whole clusters run, ours and those of users.
+
+#![forbid(unsafe_code)]
+
+pub mod config;
+pub mod consensus;
+pub mod entry;
+pub mod event;
+pub mod membership;
+pub mod message;
+pub mod port;
+#[cfg(feature = "sim")]
+pub mod sim;
+pub mod types;
+
+pub use config::{ClockDrift, Config, ConfigError};
+pub use consensus::Raft;
+pub use entry::{Entry, HardState, Payload, Recovered, SnapshotMeta, Watermark};
+pub use event::{Consistency, Event, Output, Reply};
+pub use membership::{Member, MemberChange, Membership};
+pub use message::{Envelope, Message};
+pub use types::{GroupId, Incarnation, Index, NodeId, Position, Round, Term, Ticket, Time, WriteId};

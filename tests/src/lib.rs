@@ -1,0 +1,3 @@
+//! What the test programs of this workspace share.
+//!
+//! It deliberately knows nothing of how the crates work inside: it sees their public faces only.
