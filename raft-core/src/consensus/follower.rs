@@ -50,6 +50,16 @@ impl Follower {
         follower
     }
 
+    /// In a later term, of which no leader was heard yet. That somebody campaigns is no reason to
+    /// wait longer than before: only a leader is, or a vote (§5.2).
+    pub(super) fn waiting_like(self, before: &Self) -> Self {
+        Self {
+            deadline: before.deadline.or(self.deadline),
+            priority: before.priority,
+            ..self
+        }
+    }
+
     /// Starts the election timeout anew (§5.2).
     fn wait_for_leader(&mut self, server: &mut Server, now: Time) {
         let (min, max) = (

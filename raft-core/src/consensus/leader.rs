@@ -165,10 +165,11 @@ impl Leader {
         let Some(progress) = self.progress.get_mut(&id) else {
             return;
         };
-        assert!(
-            index <= server.log.last_index(),
-            "nobody has more of this log than its leader"
-        );
+        // Nobody has more of this log than its leader. A follower that says so is wrong, and does
+        // not count; it must not bring the leader down.
+        if index > server.log.last_index() {
+            return;
+        }
         let before = progress.name();
         progress.matched(index);
         if progress.name() != before {

@@ -60,7 +60,11 @@ impl Raft {
     fn enter_term(&mut self, now: Time, envelope: &Envelope, out: &mut Output) {
         self.role.retire(&self.server, out);
         self.server.enter_term(envelope.term);
-        self.role = Role::Follower(Follower::new(&mut self.server, now));
+        let fresh = Follower::new(&mut self.server, now);
+        self.role = Role::Follower(match &self.role {
+            Role::Follower(before) => fresh.waiting_like(before),
+            Role::Candidate(_) | Role::Leader(_) => fresh,
+        });
         let cause = RoleCause::HigherTerm(envelope.from);
         self.server.observe_role(RoleName::Follower, cause, out);
     }

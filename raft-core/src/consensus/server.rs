@@ -402,7 +402,8 @@ impl Server {
 
     /// Drops the log up to `index`, but nothing that the snapshot does not stand for.
     pub(super) fn compact(&mut self, index: Index, out: &mut Output) {
-        let up_to = index.min(self.snapshot.last.index).min(self.applied);
+        let applied = self.applied.min(self.commit);
+        let up_to = index.min(self.snapshot.last.index).min(applied);
         if up_to > self.log.base().index {
             self.log.compact(up_to);
             self.configurations.compact(up_to);
