@@ -27,4 +27,6 @@ pub use entry::{Entry, HardState, Payload, Recovered, SnapshotMeta, Watermark};
 pub use event::{Consistency, Event, Output, Reply};
 pub use membership::{Member, MemberChange, Membership};
 pub use message::{Envelope, Message};
-pub use types::{GroupId, Incarnation, Index, NodeId, Position, Round, Term, Ticket, Time, WriteId};
+pub use types::{
+    GroupId, Incarnation, Index, NodeId, Position, Round, Term, Ticket, Time, WriteId,
+};

@@ -1,35 +1,317 @@
-//! SKELETON, signatures final (bodies follow).
+//! The ghost: an observer outside of the cluster that remembers everything and forgives nothing.
+//!
+//! It sees each core before and after every step, each write as it becomes durable, and what every
+//! state machine made of the log; from that it checks, after every event, the invariants that are
+//! numbered in `docs/` (verification), each in its own small function. It survives all crashes, and
+//! no decision of the system ever depends on it.
+//!
+//! It deliberately does not know how the core comes to its decisions, nor the core's code for
+//! quorums, logs and writes: what it needs it works out a second time. The cost of a step is
+//! constant, apart from what the step itself carries.
 
-pub struct Violation { pub invariant: &'static str, pub detail: String }  // Debug, Clone, Display, Error
+mod applies;
+mod chain;
+mod commits;
+mod elections;
+mod ledger;
+mod logs;
+mod memberships;
+mod messages;
+mod mirror;
+mod node;
+mod quorum;
+mod reads;
+mod recovery;
+mod terms;
+mod watch;
+
+use std::fmt;
+use std::sync::Arc;
+
+use self::ledger::Ledger;
+use self::node::{Memory, Nodes, Summary};
+use self::reads::{Claim, Lease, Moment, Reads, Trust};
+use crate::config::ClockDrift;
+use crate::consensus::Raft;
+use crate::entry::{Entry, Recovered};
+use crate::event::{Consistency, Output, RoleName, Write};
+use crate::membership::Membership;
+use crate::sim::marks::{Mark, Marks};
+use crate::types::{Index, NodeId, Term, Ticket, Time};
+
+/// An invariant does not hold.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Violation {
+    /// Its number and what it says.
+    pub invariant: &'static str,
+    /// By whom and how it was broken.
+    pub detail: String,
+}
+
+impl Violation {
+    /// A breach of an invariant.
+    #[must_use]
+    pub const fn new(invariant: &'static str, detail: String) -> Self {
+        Self { invariant, detail }
+    }
+}
+
+impl fmt::Display for Violation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.invariant, self.detail)
+    }
+}
+
+impl std::error::Error for Violation {}
+
+/// Returns a violation unless the condition holds. Nothing is formatted while all is well.
+macro_rules! ensure {
+    ($holds:expr, $invariant:expr, $($detail:tt)+) => {
+        if !$holds {
+            return Err($crate::sim::ghost::Violation::new($invariant, format!($($detail)+)));
+        }
+    };
+}
+use ensure;
+
+/// What the world promises about its nodes' clocks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Clocks {
+    /// No clock is further off the world's pace than this, and none jumps.
+    Within(ClockDrift),
+    /// Nothing: what relies on clocks is not judged.
+    Broken,
+}
+
+/// The observer.
+#[derive(Clone, Debug)]
+pub struct Ghost {
+    nodes: Nodes,
+    ledger: Ledger,
+    reads: Reads,
+    trust: Trust,
+    /// The world's time of the last step.
+    now: u64,
+    /// Each node's summary before the step under way; only that of the node that steps is current.
+    before: Summary,
+    fresh_commit: Option<(NodeId, Term)>,
+    marks: Marks,
+}
 
 impl Ghost {
-    /// Nodes are NodeId(1)..=NodeId(nodes) (ids 0..=nodes are fine).
-    pub fn new(nodes: usize) -> Self;
-    /// What the world promises about clocks; default `Clocks::Within(ClockDrift { per_mille: 0 })`.
-    /// `Clocks::Broken` (jumps beyond the configured drift): bounded reads, and with leases also 13 and 14, are not judged.
-    pub fn clocks(&mut self, clocks: Clocks);
-    /// `log`: the retained entries after `recovered.base`. Call after Raft::new, before its startup Output is carried out;
-    /// then treat the startup Output as one step: `before_step(&raft)` is NOT needed, `after_step(now, &raft, &out)` is.
-    pub fn booted(&mut self, raft: &Raft, recovered: &Recovered, log: &[Entry]) -> Result<(), Violation>;
-    pub fn before_step(&mut self, raft: &Raft);
-    /// `now`: world time (one clock for all nodes), ns. After flush; once a flushed batch (before_step before the batch's first step).
-    pub fn after_step(&mut self, now: u64, raft: &Raft, out: &Output) -> Result<(), Violation>;
-    /// Each write once, in order, when it becomes durable (also if the node crashes before it hears Persisted).
-    pub fn persisted(&mut self, node: NodeId, write: &Write) -> Result<(), Violation>;
-    pub fn crashed(&mut self, node: NodeId);
-    /// Before booted(): the disk was wiped, or lost durable state on purpose.
-    pub fn forgot(&mut self, node: NodeId);
-    /// After each applied index or batch; also right after a Restore (index = snapshot.last.index).
-    pub fn applied(&mut self, node: NodeId, index: Index, digest: u64) -> Result<(), Violation>;
-    pub fn read_invoked(&mut self, node: NodeId, ticket: Ticket, consistency: Consistency, now: u64);
-    pub fn read_ready(&mut self, node: NodeId, ticket: Ticket, index: Index, now: u64) -> Result<(), Violation>;
-    /// Invariant 14: if the last after_step committed something new, its (node, term); then call check_leases with every
-    /// running node and its local time.
-    pub fn fresh_commit(&self) -> Option<(NodeId, Term)>;
-    pub fn check_leases<'a>(&self, running: impl Iterator<Item = (&'a Raft, Time)>) -> Result<(), Violation>;
-    /// Highest index committed anywhere, and the highest term that had a leader (for the liveness phase).
-    pub fn commit(&self) -> Index;
-    pub fn term_led_max(&self) -> Term;
-    pub fn marks(&self) -> &Marks;
-    pub fn marks_mut(&mut self) -> &mut Marks;  // the world adds its own
+    /// An observer of the nodes `1..=nodes`. The world's clocks are taken to be exact, and no node
+    /// to use leases.
+    #[must_use]
+    pub fn new(nodes: usize) -> Self {
+        let exact = Clocks::Within(ClockDrift { per_mille: 0 });
+        Self {
+            nodes: Nodes::new(nodes),
+            ledger: Ledger::default(),
+            reads: Reads::default(),
+            trust: Trust { clocks: exact, lease: None },
+            now: 0,
+            before: Summary::new(NodeId(0)),
+            fresh_commit: None,
+            marks: Marks::default(),
+        }
+    }
+
+    /// What the nodes' clocks are worth in this world, and what the nodes believe they are:
+    /// [`Config::lease`](crate::Config::lease).
+    pub const fn trust(&mut self, clocks: Clocks, lease: Option<ClockDrift>) {
+        self.trust = Trust { clocks, lease };
+    }
+
+    /// A node starts: after `Raft::new`, before its first output is carried out. `log` holds the
+    /// retained entries after `recovered.base`. What `Raft::new` put into the output is judged by
+    /// the next [`after_step`](Self::after_step).
+    ///
+    /// # Errors
+    /// Invariants 3, 9 and 18.
+    pub fn booted(
+        &mut self,
+        raft: &Raft,
+        recovered: &Recovered,
+        log: &[Entry],
+    ) -> Result<(), Violation> {
+        let summary = Summary::of(raft);
+        self.boot(summary, recovered, log)
+    }
+
+    fn boot(
+        &mut self,
+        summary: Summary,
+        recovered: &Recovered,
+        log: &[Entry],
+    ) -> Result<(), Violation> {
+        let node = self.nodes.slot(summary.node);
+        watch::booting(&mut self.marks, node, summary, recovered);
+        recovery::boot(node, &mut self.ledger, summary, recovered, log)?;
+        self.before = summary;
+        Ok(())
+    }
+
+    /// A node is about to be given an event, the first of a batch if there are several.
+    pub fn before_step(&mut self, raft: &Raft) {
+        self.before = Summary::of(raft);
+    }
+
+    /// The node has been flushed, and nothing of `out` is carried out yet. `now` is the world's
+    /// time in nanoseconds, the same for all nodes.
+    ///
+    /// # Errors
+    /// Invariants 1, 2 and 4 to 13.
+    pub fn after_step(&mut self, now: u64, raft: &Raft, out: &Output) -> Result<(), Violation> {
+        if let Err(detail) = raft.check() {
+            return Err(Violation::new("11, 20: the core's own invariants", detail));
+        }
+        self.step(now, &Summary::of(raft), raft.membership(), out)
+    }
+
+    fn step(
+        &mut self,
+        now: u64,
+        after: &Summary,
+        shown: &Arc<Membership>,
+        out: &Output,
+    ) -> Result<(), Violation> {
+        let before = self.before;
+        let (nodes, ledger) = (&mut self.nodes, &mut self.ledger);
+        self.now = now;
+        self.fresh_commit = None;
+        terms::check_step(&before, after)?;
+        terms::check_leader(ledger, &before, after)?;
+        let node = nodes.slot(after.node);
+        node.stepped(&before, after);
+        let created = logs::carry(node, ledger, &before, after, out)?;
+        memberships::check_shown(node, after, shown)?;
+        elections::check(nodes, ledger, &before, after)?;
+        let committed = commits::check(nodes, ledger, &before, after)?;
+        self.fresh_commit = committed.map(|term| (after.node, term));
+        if let Some(created) = created {
+            let step = memberships::check_proposed(nodes.slot(after.node), after, created)?;
+            watch::proposed(&mut self.marks, step);
+        }
+        let moment = Moment { now, trust: self.trust };
+        messages::check(nodes, ledger, moment, after, &out.messages)?;
+        applies::check(nodes.slot(after.node), ledger, after, out)?;
+        watch::stepped(&mut self.marks, &mut self.nodes, &self.ledger, &before, after, out);
+        self.reads.settled(after.node, &out.replies);
+        self.before = *after;
+        Ok(())
+    }
+
+    /// A write is durable now on its node's disk. Each write once and in order; whether the node
+    /// has heard of it does not matter.
+    ///
+    /// # Errors
+    /// When it is not the next one, or not one that was issued.
+    pub fn persisted(&mut self, node: NodeId, write: &Write) -> Result<(), Violation> {
+        let node = self.nodes.slot(node);
+        if logs::is_stale(node, write) {
+            self.marks.hit(Mark::StalePersisted);
+        }
+        logs::persist(node, &self.ledger, write)
+    }
+
+    /// A node lost its memory. Its disk keeps what is durable, and any prefix of the writes under
+    /// way; [`booted`](Self::booted) tells which.
+    pub fn crashed(&mut self, node: NodeId) {
+        self.reads.crashed(node);
+        let node = self.nodes.slot(node);
+        watch::crashing(&mut self.marks, node);
+        node.summary.role = RoleName::Follower;
+        node.summary.leader = None;
+    }
+
+    /// The disk of a node that does not run was wiped, or lost durable state on purpose. If it
+    /// comes back in the same incarnation, it must know that something is missing.
+    pub fn forgot(&mut self, node: NodeId) {
+        self.nodes.slot(node).memory = Memory::Forgot;
+    }
+
+    /// A node's state machine reflects the log up to `index`; also after a restore.
+    ///
+    /// # Errors
+    /// Invariant 10.
+    pub fn applied(&mut self, node: NodeId, index: Index, digest: u64) -> Result<(), Violation> {
+        self.ledger.first_applied(index, self.now);
+        applies::check_digest(&mut self.ledger, node, index, digest)
+    }
+
+    /// A client asks a node to read, at the world's time `now`; before the event is given to it.
+    pub fn read_invoked(
+        &mut self,
+        node: NodeId,
+        ticket: Ticket,
+        consistency: Consistency,
+        now: u64,
+    ) {
+        self.reads.invoked(&self.ledger, &self.nodes, (node, ticket), consistency, now);
+    }
+
+    /// A node says that a read may be answered by whoever has applied up to `index`.
+    ///
+    /// # Errors
+    /// Invariant 13.
+    pub fn read_ready(
+        &mut self,
+        node: NodeId,
+        ticket: Ticket,
+        index: Index,
+        now: u64,
+    ) -> Result<(), Violation> {
+        let moment = Moment { now, trust: self.trust };
+        let read = (node, ticket);
+        let way = self.reads.ready(&self.ledger, &self.nodes, read, index, moment)?;
+        watch::read(&mut self.marks, way);
+        Ok(())
+    }
+
+    /// Who committed, in the last step, what nobody had committed before, and in which term. Then
+    /// it is time for [`check_leases`](Self::check_leases).
+    #[must_use]
+    pub const fn fresh_commit(&self) -> Option<(NodeId, Term)> {
+        self.fresh_commit
+    }
+
+    /// Compares the last commit with the leases of all nodes that run, each with its own time.
+    ///
+    /// # Errors
+    /// Invariant 14.
+    pub fn check_leases<'a>(
+        &self,
+        running: impl Iterator<Item = (&'a Raft, Time)>,
+    ) -> Result<(), Violation> {
+        let Some(commit) = self.fresh_commit else { return Ok(()) };
+        for (raft, now) in running.filter(|(raft, _)| raft.id() != commit.0) {
+            let lease = if raft.lease_valid(now) { Lease::Valid } else { Lease::Expired };
+            let claim = Claim { node: raft.id(), term: raft.term(), lease };
+            reads::check_claim(claim, commit, self.trust)?;
+        }
+        Ok(())
+    }
+
+    /// The highest index committed anywhere.
+    #[must_use]
+    pub fn commit(&self) -> Index {
+        self.ledger.commit_last()
+    }
+
+    /// The newest term that ever had a leader.
+    #[must_use]
+    pub fn term_led_max(&self) -> Term {
+        self.ledger.newest_leader().map_or(Term(0), |(term, _)| term)
+    }
+
+    /// What was seen.
+    #[must_use]
+    pub const fn marks(&self) -> &Marks {
+        &self.marks
+    }
+
+    /// For what only the world can see.
+    pub const fn marks_mut(&mut self) -> &mut Marks {
+        &mut self.marks
+    }
 }

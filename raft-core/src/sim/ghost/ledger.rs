@@ -2,8 +2,11 @@
 //!
 //! It outlives every crash. It only remembers; which node may add what is judged elsewhere.
 
+use std::sync::Arc;
+
 use super::chain::Link;
 use super::mirror::at;
+use crate::membership::Membership;
 use crate::types::{Index, NodeId, Position, Term};
 
 #[derive(Clone, Debug)]
@@ -14,6 +17,8 @@ pub(super) struct Ledger {
     entries: Vec<Entries>,
     /// By index, from 0 on, which is committed from the start.
     commits: Vec<Commit>,
+    /// Every committed configuration, ascending; that of the founders first, once it is known.
+    configurations: Vec<(Index, Arc<Membership>)>,
     /// By index: the digest of state, sessions and configuration once it is applied.
     digests: Vec<Option<u64>>,
     /// By index: when it was first applied anywhere. Never decreases.
@@ -44,6 +49,7 @@ impl Default for Ledger {
             leaders: Vec::new(),
             entries: vec![Entries::default()],
             commits: vec![founding],
+            configurations: Vec::new(),
             digests: Vec::new(),
             applied_at: vec![0],
         }
@@ -108,6 +114,17 @@ impl Ledger {
     /// The next index is committed.
     pub(super) fn committed(&mut self, link: Link, by_term: Term) {
         self.commits.push(Commit { link, by_term });
+    }
+
+    /// A configuration is committed.
+    pub(super) fn configured(&mut self, index: Index, membership: Arc<Membership>) {
+        self.configurations.push((index, membership));
+    }
+
+    /// The committed configuration in force at an index.
+    pub(super) fn configuration_at(&self, index: Index) -> Option<(Index, &Arc<Membership>)> {
+        let found = self.configurations.iter().rev().find(|(from, _)| *from <= index)?;
+        Some((found.0, &found.1))
     }
 
     /// The last entry that was committed in a term below this one. All before it were, too.

@@ -87,6 +87,9 @@ pub(super) struct Vote {
     pub(super) term: Term,
     pub(super) candidate: NodeId,
     pub(super) incarnation: Incarnation,
+    /// Whether the disk that it stood on has forgotten since. It binds the node all the same, but
+    /// a restart need not find it.
+    pub(super) memory: Memory,
 }
 
 /// A write that was issued and is not durable yet.
@@ -118,6 +121,8 @@ pub(super) struct Node {
     pub(super) shown: Arc<Membership>,
     /// The log that its disk would show after a power cut.
     pub(super) disk: Mirror,
+    /// Term and vote as last issued to the disk.
+    pub(super) issued: HardState,
     /// Term and vote on that disk.
     pub(super) hard_state: HardState,
     pub(super) in_flight: VecDeque<InFlight>,
@@ -160,6 +165,7 @@ impl Node {
             configurations: vec![(Index(0), Arc::clone(&nobody))],
             shown: nobody,
             disk: Mirror::default(),
+            issued: HardState::default(),
             hard_state: HardState::default(),
             in_flight: VecDeque::new(),
             last_write: WriteId(0),
@@ -195,6 +201,17 @@ impl Node {
         self.votes.iter().rev().find(|vote| vote.term <= term).filter(|vote| vote.term == term)
     }
 
+    /// For whom it voted in a term, as its disk must still know.
+    pub(super) fn vote_on_disk(&self, term: Term) -> Option<NodeId> {
+        let vote = self.vote_in(term).filter(|vote| vote.memory == Memory::Whole);
+        vote.map(|vote| vote.candidate)
+    }
+
+    /// Whether it never ran before.
+    pub(super) fn is_new(&self) -> bool {
+        self.summary.incarnation == Incarnation::UNBOUND
+    }
+
     /// Whether some disk of this node holds, or once acknowledged, the log that `link` sums up, in
     /// a life that the configuration accepts.
     pub(super) fn holds(&self, index: Index, link: Link, accepted: impl Fn(Incarnation) -> bool) -> bool {
@@ -204,6 +221,14 @@ impl Node {
         // What was lost still counts: whoever lost it does not vote before it has it again, and a
         // former life of the storage never votes again.
         self.lost.iter().any(|lost| accepted(lost.incarnation) && lost.disk.holds(index, link))
+    }
+
+    /// It took a step.
+    pub(super) fn stepped(&mut self, before: &Summary, after: &Summary) {
+        self.summary = *after;
+        if after.leads() && !before.still_leads(after) {
+            self.rounds.clear();
+        }
     }
 
     /// A message with this round leaves the leader.
@@ -224,7 +249,7 @@ impl Node {
 
     /// A question for a read barrier leaves the follower; repeats don't make it younger.
     pub(super) fn question_sent(&mut self, request: Round, now: u64, commit: Index) {
-        if self.questions.iter().rev().any(|(asked, _, _)| *asked == request) {
+        if self.questions.back().is_some_and(|(newest, _, _)| *newest >= request) {
             return;
         }
         if self.questions.len() == REMEMBERED_MAX {
