@@ -8,7 +8,8 @@ use std::time::Duration;
 /// What an operator may choose. [`Config::default`] suits a cluster within one region.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Config {
-    /// From this all randomness of the node comes; give each node its own.
+    /// From this all randomness of the node comes: give each node its own, and another one at each
+    /// start.
     pub seed: u64,
     /// A follower that hears from no leader for a random time between this and
     /// `election_timeout_max` campaigns (§5.2). A leader counts as alive for this long.

@@ -82,14 +82,16 @@ pub struct SnapshotMeta {
     pub membership_index: Index,
 }
 
-/// How far a server had ever acknowledged, kept durable apart from the log. If the recovered log
-/// ends earlier, acknowledged state was lost, and the server must not vote as if it had not been.
+/// What a server has let others rely on, kept durable apart from the log. If what is recovered falls
+/// short of it, acknowledged state was lost, and the server must not vote as if it had not been.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Watermark {
     /// The highest term it has acted in.
     pub term: Term,
-    /// The highest index it has acknowledged.
+    /// For whom it voted in that term.
+    pub vote: Option<NodeId>,
+    /// The highest index it has acknowledged of its present log: truncation lowers it.
     pub index: Index,
 }
 

@@ -269,6 +269,8 @@ pub enum RoleCause {
     VotesWon,
     /// Too many members would not, or did not.
     VotesLost,
+    /// It voted for another candidate.
+    VotedFor(NodeId),
     /// A message carried a higher term.
     HigherTerm(NodeId),
     /// The leader of the term was heard from.

@@ -98,6 +98,11 @@ impl Candidate {
         self.deadline
     }
 
+    #[cfg(feature = "sim")]
+    pub(super) fn for_each_time(&mut self, change: &mut dyn FnMut(&mut Time)) {
+        change(&mut self.deadline);
+    }
+
     pub(super) fn tick(&self, server: &Server, now: Time) -> Option<Turn> {
         if now < self.deadline {
             return None;

@@ -56,6 +56,13 @@ impl Change {
     }
 }
 
+#[cfg(feature = "sim")]
+impl Change {
+    pub(super) fn for_each_time(&mut self, change: &mut dyn FnMut(&mut Time)) {
+        change(&mut self.deadline);
+    }
+}
+
 impl Leader {
     pub(super) fn change_membership(
         &mut self,

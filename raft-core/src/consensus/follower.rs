@@ -327,6 +327,12 @@ impl Follower {
         server.commit_to(reply.index.min(self.verified), out);
     }
 
+    #[cfg(feature = "sim")]
+    pub(super) fn for_each_time(&mut self, change: &mut dyn FnMut(&mut Time)) {
+        self.deadline.iter_mut().for_each(&mut *change);
+        self.questions.for_each_time(change);
+    }
+
     fn give_up_reads(&mut self, server: &Server, out: &mut Output) {
         for ticket in self.questions.drain() {
             server.refuse_not_leader(ticket, out);
@@ -335,7 +341,9 @@ impl Follower {
 
     pub(super) fn flush(&mut self, server: &mut Server, now: Time, out: &mut Output) {
         if let Some(leader) = server.leader
-            && let Some(request) = self.questions.ask(now, server.config.heartbeat_interval)
+            && let Some(request) =
+                self.questions
+                    .ask(now, server.config.heartbeat_interval, &mut server.asked)
         {
             server.send(leader, Message::ReadIndex(ReadIndex { request }), out);
         }

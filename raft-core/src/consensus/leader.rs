@@ -111,6 +111,22 @@ impl Leader {
         self.tick_transfer(server, now, out)
     }
 
+    #[cfg(feature = "sim")]
+    pub(super) fn for_each_time(&mut self, change: &mut dyn FnMut(&mut Time)) {
+        for progress in self.progress.values_mut() {
+            change(&mut progress.heard);
+            change(&mut progress.sent);
+        }
+        self.barriers.for_each_time(change);
+        self.stall_seen.iter_mut().for_each(&mut *change);
+        if let Some(transfer) = &mut self.transfer {
+            transfer.for_each_time(change);
+        }
+        if let Some(under_way) = &mut self.change {
+            under_way.for_each_time(change);
+        }
+    }
+
     // --- Proposals ---
 
     pub(super) fn propose(

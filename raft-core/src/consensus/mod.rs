@@ -16,6 +16,8 @@ mod progress;
 pub mod quorum;
 pub mod raft;
 mod read;
+#[cfg(feature = "sim")]
+mod rebase;
 mod receive;
 mod replication;
 mod rng;

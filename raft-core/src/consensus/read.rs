@@ -91,6 +91,12 @@ impl Barriers {
         self.fresh
     }
 
+    #[cfg(feature = "sim")]
+    pub(super) fn for_each_time(&mut self, change: &mut dyn FnMut(&mut Time)) {
+        change(&mut self.began);
+        self.fresh.iter_mut().for_each(|(began, _)| change(began));
+    }
+
     /// Everybody who waits; leadership is over.
     pub(super) fn drain(&mut self) -> impl Iterator<Item = Reader> + '_ {
         self.current.drain(..).chain(self.next.drain(..))
@@ -100,7 +106,7 @@ impl Barriers {
 /// The reads that wait at a follower: one question to the leader answers all that came before it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(super) struct Questions {
-    /// Counts the questions, so that an answer to an older one is told apart.
+    /// The number of the latest question, by which answers to older ones are told apart.
     request: Round,
     /// When the question that is out was asked, if one is.
     asked: Option<Time>,
@@ -121,8 +127,14 @@ impl Questions {
         self.next.push(ticket);
     }
 
-    /// The question to send now, if one is due: a first time, or again after `patience`.
-    pub(super) fn ask(&mut self, now: Time, patience: Duration) -> Option<Round> {
+    /// The question to send now, if one is due: a first time, or again after `patience`. Its number
+    /// is taken from `asked`.
+    pub(super) fn ask(
+        &mut self,
+        now: Time,
+        patience: Duration,
+        asked: &mut Round,
+    ) -> Option<Round> {
         if self.asked.is_some_and(|asked| now < asked.plus(patience)) {
             return None;
         }
@@ -132,7 +144,8 @@ impl Questions {
             self.asked = None;
             return None;
         }
-        self.request = self.request.next();
+        *asked = asked.next();
+        self.request = *asked;
         self.asked = Some(now);
         Some(self.request)
     }
@@ -159,6 +172,12 @@ impl Questions {
     /// When the question is to be asked again.
     pub(super) fn deadline(&self, patience: Duration) -> Option<Time> {
         self.asked.map(|asked| asked.plus(patience))
+    }
+
+    #[cfg(feature = "sim")]
+    pub(super) fn for_each_time(&mut self, change: &mut dyn FnMut(&mut Time)) {
+        self.asked.iter_mut().for_each(&mut *change);
+        self.fresh.iter_mut().for_each(|(asked, _)| change(asked));
     }
 
     /// Everybody who waits; the answer won't come.
@@ -208,12 +227,15 @@ mod tests {
     #[test]
     fn a_lost_question_is_asked_again_and_only_the_latest_answer_counts() {
         let patience = Duration::from_nanos(10);
-        let mut questions = Questions::default();
+        let (mut questions, mut asked) = (Questions::default(), Round(0));
         questions.wait(Ticket(1));
-        assert_eq!(questions.ask(Time(0), patience), Some(Round(1)));
+        assert_eq!(questions.ask(Time(0), patience, &mut asked), Some(Round(1)));
         questions.wait(Ticket(2));
-        assert_eq!(questions.ask(Time(5), patience), None);
-        assert_eq!(questions.ask(Time(10), patience), Some(Round(2)));
+        assert_eq!(questions.ask(Time(5), patience, &mut asked), None);
+        assert_eq!(
+            questions.ask(Time(10), patience, &mut asked),
+            Some(Round(2))
+        );
         assert_eq!(questions.answered(Round(1), Index(3)), []);
         assert_eq!(
             questions.answered(Round(2), Index(4)),
@@ -224,6 +246,6 @@ mod tests {
             Some(Index(4))
         );
         assert_eq!(questions.fresh(Time(16), Duration::from_nanos(5)), None);
-        assert_eq!(questions.ask(Time(30), patience), None);
+        assert_eq!(questions.ask(Time(30), patience, &mut asked), None);
     }
 }

@@ -8,8 +8,8 @@ use super::follower::Follower;
 use super::raft::{Raft, Role, Turn};
 use super::vote::LeaderLiveness;
 use crate::event::{Observation, Output, RoleCause, RoleName};
-use crate::message::{Envelope, Message};
-use crate::types::Time;
+use crate::message::{Envelope, Message, RequestVote};
+use crate::types::{NodeId, Time};
 
 impl Raft {
     /// The rules for all servers (Figure 2), then the role.
@@ -112,13 +112,7 @@ impl Raft {
             (Message::AppendEntries(_) | Message::InstallSnapshot(_), Role::Leader(_)) => {
                 assert!(from.0 == server.id, "at most one leader a term (§5.2)");
             }
-            (Message::RequestVote(request), role) => {
-                if server.request_vote(from.0, request, out)
-                    && let Role::Follower(follower) = role
-                {
-                    follower.voted(server, now);
-                }
-            }
+            (Message::RequestVote(request), _) => self.request_vote(now, from.0, request, out),
             (Message::PreVoteReply(reply), Role::Candidate(candidate)) => {
                 if reply.asked_in == server.term() {
                     candidate.pre_vote_reply(server, from.0, reply.granted);
@@ -147,6 +141,18 @@ impl Raft {
             }
             // What is left was meant for a role that this server does not have any more.
             (_, Role::Follower(_) | Role::Candidate(_) | Role::Leader(_)) => {}
+        }
+    }
+
+    fn request_vote(&mut self, now: Time, from: NodeId, request: RequestVote, out: &mut Output) {
+        if !self.server.request_vote(from, request, out) {
+            return;
+        }
+        match &mut self.role {
+            Role::Follower(follower) => follower.voted(&mut self.server, now),
+            // It only asked whether it could win; now it supports somebody who can.
+            Role::Candidate(_) => self.turn(now, Turn::Follow(RoleCause::VotedFor(from)), out),
+            Role::Leader(_) => {}
         }
     }
 

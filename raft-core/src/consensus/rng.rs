@@ -24,6 +24,11 @@ impl Rng {
         min + Duration::from_nanos(self.next() % (choice + 1))
     }
 
+    /// Any number that can be counted up from.
+    pub(super) const fn any(&mut self) -> u64 {
+        self.next() >> 1
+    }
+
     const fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;

@@ -17,7 +17,7 @@ use crate::event::{
 };
 use crate::membership::Membership;
 use crate::message::{Envelope, Message};
-use crate::types::{Incarnation, Index, NodeId, Position, Term, Ticket, Time};
+use crate::types::{Incarnation, Index, NodeId, Position, Round, Term, Ticket, Time};
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Server {
@@ -25,6 +25,10 @@ pub(super) struct Server {
     pub(super) incarnation: Incarnation,
     pub(super) config: Config,
     pub(super) rng: Rng,
+    /// Counts the read barriers asked for. A number is never used twice, in whatever role or term:
+    /// a late answer to an older question would be taken for an answer to a newer one. Hence it
+    /// starts somewhere else in each run, too.
+    pub(super) asked: Round,
     /// Figure 2: term and vote, as they are to be; durable once `writes` says so.
     pub(super) hard_state: HardState,
     pub(super) log: Log,
@@ -67,14 +71,19 @@ impl Server {
         }
         let watermark = recovered.watermark;
         let lost = recovered.last.max(recovered.snapshot.last.index) < watermark.index
-            || recovered.hard_state.term < watermark.term;
+            || recovered.hard_state.term < watermark.term
+            || recovered.hard_state.term == watermark.term
+                && watermark
+                    .vote
+                    .is_some_and(|id| recovered.hard_state.vote != Some(id));
         let mut hard_state = recovered.hard_state;
         if hard_state.term < watermark.term {
-            // The vote of that term is lost. Having voted for itself is the vote that harms nobody.
             hard_state = HardState {
                 term: watermark.term,
-                vote: Some(id),
+                vote: watermark.vote,
             };
+        } else if hard_state.term == watermark.term {
+            hard_state.vote = watermark.vote.or(hard_state.vote);
         }
         let mut writes = Writes::new(recovered.last);
         if hard_state != recovered.hard_state {
@@ -84,6 +93,7 @@ impl Server {
         let heard_leader = (config.lease.is_some() && hard_state.term > Term(0)).then_some(now);
         let applied = recovered.applied.max(recovered.snapshot.last.index);
         let snapshot = Arc::new(recovered.snapshot);
+        let mut rng = Rng::new(config.seed);
         let mut log = Log::recovered(recovered.base, recovered.terms, recovered.last);
         if !log.contains(snapshot.last) {
             // It stopped after it had received the snapshot and before its log was replaced.
@@ -95,7 +105,8 @@ impl Server {
         Self {
             id,
             incarnation: recovered.incarnation,
-            rng: Rng::new(config.seed),
+            asked: Round(rng.any()),
+            rng,
             config,
             hard_state,
             commit: applied.min(log.last_index()),

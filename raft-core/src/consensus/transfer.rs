@@ -27,6 +27,14 @@ enum Why {
     SickDisk,
 }
 
+#[cfg(feature = "sim")]
+impl Transfer {
+    pub(super) fn for_each_time(&mut self, change: &mut dyn FnMut(&mut Time)) {
+        change(&mut self.deadline);
+        self.told.iter_mut().for_each(change);
+    }
+}
+
 impl Leader {
     pub(super) fn transfer_to(
         &mut self,

@@ -127,6 +127,22 @@ impl Writes {
         })
     }
 
+    #[cfg(feature = "sim")]
+    pub(super) fn for_each_time(&mut self, change: &mut dyn FnMut(&mut Time)) {
+        self.in_flight
+            .iter_mut()
+            .for_each(|write| change(&mut write.issued));
+    }
+
+    #[cfg(feature = "sim")]
+    pub(super) fn renumber(&mut self) {
+        self.last_id = WriteId(0);
+        for write in &mut self.in_flight {
+            self.last_id = self.last_id.next();
+            write.id = self.last_id;
+        }
+    }
+
     /// This write and all before it are durable.
     pub(super) fn persisted(&mut self, id: WriteId) {
         while self.in_flight.front().is_some_and(|write| write.id <= id) {
