@@ -101,13 +101,15 @@ impl Message {
 pub struct PreVote {
     /// The end of the sender's log.
     pub last: Position,
+    /// Names the campaign; an answer to an earlier one does not count.
+    pub request: Round,
 }
 
 /// Whether the receiver would have voted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct PreVoteReply {
-    /// The term of the sender when it asked; an answer to an older question does not count.
-    pub asked_in: Term,
+    /// The campaign that it answers.
+    pub request: Round,
     /// Whether it would have.
     pub granted: bool,
 }

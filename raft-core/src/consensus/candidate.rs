@@ -9,12 +9,14 @@ use super::quorum::{self, Tally};
 use super::raft::Turn;
 use super::server::Server;
 use crate::event::{Output, RoleCause, RoleName};
-use crate::message::{Message, PreVote, RequestVote};
-use crate::types::{NodeId, Time};
+use crate::message::{Message, PreVote, PreVoteReply, RequestVote};
+use crate::types::{NodeId, Round, Time};
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Candidate {
     stage: Stage,
+    /// Names this campaign, so that late answers to an earlier pre-vote are told apart.
+    request: Round,
     /// Who answered what. The own vote is among them once it is durable.
     votes: BTreeMap<NodeId, bool>,
     /// When it gives up and starts again (§5.2: split votes).
@@ -56,8 +58,10 @@ impl Candidate {
             server.config.election_timeout_max,
         );
         let deadline = now.plus(server.rng.between(min, max));
+        server.asked = server.asked.next();
         let candidate = Self {
             stage,
+            request: server.asked,
             votes: BTreeMap::new(),
             deadline,
         };
@@ -73,7 +77,10 @@ impl Candidate {
                 continue;
             }
             let message = match self.stage {
-                Stage::PreVote => Message::PreVote(PreVote { last }),
+                Stage::PreVote => Message::PreVote(PreVote {
+                    last,
+                    request: self.request,
+                }),
                 Stage::Vote => Message::RequestVote(RequestVote {
                     last,
                     transfer: false,
@@ -114,9 +121,10 @@ impl Candidate {
         }
     }
 
-    pub(super) fn pre_vote_reply(&mut self, server: &Server, from: NodeId, granted: bool) {
-        if self.stage == Stage::PreVote && server.membership().is_voter(from) {
-            self.votes.insert(from, granted);
+    pub(super) fn pre_vote_reply(&mut self, server: &Server, from: NodeId, reply: PreVoteReply) {
+        let current = self.stage == Stage::PreVote && self.request == reply.request;
+        if current && server.membership().is_voter(from) {
+            self.votes.insert(from, reply.granted);
         }
     }
 

@@ -20,7 +20,7 @@ impl Raft {
         let (from, term) = (envelope.from, envelope.term);
         if let Message::PreVote(request) = &envelope.message {
             let leader = self.leader_liveness(now);
-            self.server.pre_vote(from, term, request.last, leader, out);
+            self.server.pre_vote(from, term, *request, leader, out);
             return;
         }
         // A voter that hears a leader ignores who does not (§6), unless the leader wants it so.
@@ -77,10 +77,8 @@ impl Raft {
                 self.server.send(envelope.from, Message::StaleTerm, out);
             }
             Message::PreVoteReply(reply) => {
-                if let Role::Candidate(candidate) = &mut self.role
-                    && reply.asked_in == self.server.term()
-                {
-                    candidate.pre_vote_reply(&self.server, envelope.from, reply.granted);
+                if let Role::Candidate(candidate) = &mut self.role {
+                    candidate.pre_vote_reply(&self.server, envelope.from, *reply);
                 }
             }
             Message::PreVote(_)
@@ -114,9 +112,7 @@ impl Raft {
             }
             (Message::RequestVote(request), _) => self.request_vote(now, from.0, request, out),
             (Message::PreVoteReply(reply), Role::Candidate(candidate)) => {
-                if reply.asked_in == server.term() {
-                    candidate.pre_vote_reply(server, from.0, reply.granted);
-                }
+                candidate.pre_vote_reply(server, from.0, reply);
             }
             (Message::RequestVoteReply(reply), Role::Candidate(candidate)) => {
                 candidate.vote_reply(server, from.0, reply.granted);

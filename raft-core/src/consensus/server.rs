@@ -25,9 +25,9 @@ pub(super) struct Server {
     pub(super) incarnation: Incarnation,
     pub(super) config: Config,
     pub(super) rng: Rng,
-    /// Counts the read barriers asked for. A number is never used twice, in whatever role or term:
-    /// a late answer to an older question would be taken for an answer to a newer one. Hence it
-    /// starts somewhere else in each run, too.
+    /// Numbers the questions of pre-votes and for read barriers. No number is ever used twice, in
+    /// whatever role or term: a late answer to an older question would be taken for one to a newer.
+    /// Hence it starts somewhere else in each run, too.
     pub(super) asked: Round,
     /// Figure 2: term and vote, as they are to be; durable once `writes` says so.
     pub(super) hard_state: HardState,

@@ -5,7 +5,7 @@
 
 use super::server::Server;
 use crate::event::Output;
-use crate::message::{Message, PreVoteReply, RequestVote, RequestVoteReply};
+use crate::message::{Message, PreVote, PreVoteReply, RequestVote, RequestVoteReply};
 use crate::types::{NodeId, Position, Term};
 
 impl Server {
@@ -24,16 +24,19 @@ impl Server {
     pub(super) fn pre_vote(
         &mut self,
         from: NodeId,
-        asked_in: Term,
-        last: Position,
+        term: Term,
+        question: PreVote,
         leader: LeaderLiveness,
         out: &mut Output,
     ) {
-        let granted = asked_in >= self.term()
+        let granted = term >= self.term()
             && leader == LeaderLiveness::Lost
             && self.may_vote()
-            && self.is_up_to_date(last);
-        let reply = PreVoteReply { asked_in, granted };
+            && self.is_up_to_date(question.last);
+        let reply = PreVoteReply {
+            request: question.request,
+            granted,
+        };
         self.send(from, Message::PreVoteReply(reply), out);
     }
 
