@@ -1,3 +1,6 @@
 //! What the test programs of this workspace share.
 //!
 //! It deliberately knows nothing of how the crates work inside: it sees their public faces only.
+
+pub mod cluster;
+pub mod mutants;

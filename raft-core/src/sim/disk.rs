@@ -37,8 +37,8 @@ pub struct Disk {
     /// The durable log after `base`.
     log: VecDeque<Entry>,
     watermark: Watermark,
-    /// The watermark that a lost tail left; it holds until the log has reached it again, so that a
-    /// crash in between does not make the loss forgotten.
+    /// What was acknowledged and lost; it holds until the log has reached it again, so that a crash
+    /// in between does not make the loss forgotten.
     lost: Option<Position>,
     /// Issued, not durable, in order.
     queue: VecDeque<Write>,
@@ -217,7 +217,11 @@ impl Disk {
         }
         self.lost = self.lost.filter(|lost| self.last_position() < *lost);
         if self.lost.is_none() {
-            self.watermark = Watermark { term: self.hard_state.term, index: self.last() };
+            self.watermark = Watermark {
+                term: self.hard_state.term,
+                vote: self.hard_state.vote,
+                index: self.last(),
+            };
         }
         Ok(())
     }
@@ -290,7 +294,8 @@ impl Disk {
         if lossable == 0 {
             return false;
         }
-        let keep = self.last().0 - rng.between(1, lossable.min(1 + rng.below(64)));
+        let most = lossable.min(1 + rng.below(64));
+        let keep = self.last().0 - rng.between(1, most);
         self.log.truncate(place(Index(keep).since(self.base.index)));
         let lost = Position::new(self.watermark.term, self.watermark.index);
         self.lost = Some(self.lost.map_or(lost, |earlier| earlier.max(lost)));
@@ -404,7 +409,7 @@ mod tests {
         assert!(disk.lose_tail(&mut Rng::new(3), Index(0)));
         let recovered = disk.recover(Index(0));
         assert!(recovered.last < Index(3));
-        assert_eq!(recovered.watermark, Watermark { term: Term(1), index: Index(3) });
+        assert_eq!(recovered.watermark, Watermark { term: Term(1), vote: None, index: Index(3) });
         assert!(!Disk::blank(Incarnation(1)).lose_tail(&mut Rng::new(3), Index(0)));
     }
 

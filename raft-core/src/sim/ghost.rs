@@ -23,6 +23,8 @@ mod quorum;
 mod reads;
 mod recovery;
 mod terms;
+#[cfg(test)]
+mod tests;
 mod watch;
 
 use std::fmt;
@@ -30,7 +32,7 @@ use std::sync::Arc;
 
 use self::ledger::Ledger;
 use self::node::{Memory, Nodes, Summary};
-use self::reads::{Claim, Lease, Moment, Reads, Trust};
+use self::reads::{Claim, Lease, Leases, Moment, Reads, Trust};
 use crate::config::ClockDrift;
 use crate::consensus::Raft;
 use crate::entry::{Entry, Recovered};
@@ -108,7 +110,7 @@ impl Ghost {
             nodes: Nodes::new(nodes),
             ledger: Ledger::default(),
             reads: Reads::default(),
-            trust: Trust { clocks: exact, lease: None },
+            trust: Trust { clocks: exact, leases: Leases::Unused },
             now: 0,
             before: Summary::new(NodeId(0)),
             fresh_commit: None,
@@ -116,10 +118,15 @@ impl Ghost {
         }
     }
 
-    /// What the nodes' clocks are worth in this world, and what the nodes believe they are:
-    /// [`Config::lease`](crate::Config::lease).
-    pub const fn trust(&mut self, clocks: Clocks, lease: Option<ClockDrift>) {
-        self.trust = Trust { clocks, lease };
+    /// What the nodes' clocks are worth in this world.
+    pub const fn clocks(&mut self, clocks: Clocks) {
+        self.trust.clocks = clocks;
+    }
+
+    /// The nodes use leases ([`Config::lease`](crate::Config::lease)): a leader may answer reads
+    /// that no round has confirmed, and relies on the clocks.
+    pub const fn leases_are_used(&mut self) {
+        self.trust.leases = Leases::Used;
     }
 
     /// A node starts: after `Raft::new`, before its first output is carried out. `log` holds the
@@ -186,7 +193,7 @@ impl Ghost {
         let created = logs::carry(node, ledger, &before, after, out)?;
         memberships::check_shown(node, after, shown)?;
         elections::check(nodes, ledger, &before, after)?;
-        let committed = commits::check(nodes, ledger, &before, after)?;
+        let committed = commits::check(nodes, ledger, &before, after, created)?;
         self.fresh_commit = committed.map(|term| (after.node, term));
         if let Some(created) = created {
             let step = memberships::check_proposed(nodes.slot(after.node), after, created)?;
@@ -275,14 +282,16 @@ impl Ghost {
         self.fresh_commit
     }
 
-    /// Compares the last commit with the leases of all nodes that run, each with its own time.
+    /// Compares the last commit with the leases of all nodes that run, each with its own time. Who
+    /// asks this [uses leases](Self::leases_are_used).
     ///
     /// # Errors
     /// Invariant 14.
     pub fn check_leases<'a>(
-        &self,
+        &mut self,
         running: impl Iterator<Item = (&'a Raft, Time)>,
     ) -> Result<(), Violation> {
+        self.leases_are_used();
         let Some(commit) = self.fresh_commit else { return Ok(()) };
         for (raft, now) in running.filter(|(raft, _)| raft.id() != commit.0) {
             let lease = if raft.lease_valid(now) { Lease::Valid } else { Lease::Expired };

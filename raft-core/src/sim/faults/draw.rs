@@ -165,14 +165,19 @@ fn draw_disk(rng: &mut Rng, knobs: &mut Knobs) {
 }
 
 fn draw_clients(rng: &mut Rng, knobs: &mut Knobs) {
-    knobs.clients = rng.magnitude(1, 8);
+    knobs.clients = rng.magnitude(1, 16);
     knobs.keys = rng.magnitude(1, 8);
+    knobs.pipeline = rng.magnitude(1, 16);
     knobs.think_ns = knobs.election_ns / rng.magnitude(20, 200);
     knobs.patience_ns = knobs.election_ns * rng.between(100, 400) / 100;
-    knobs.reads_per_mille = rng.between(0, 700);
-    knobs.weak_reads_ppm = rate(rng, 10_000, 500_000);
-    knobs.client_duplicate_ppm = rate(rng, 1000, 100_000);
-    knobs.abandon_ppm = rate(rng, 1000, 50_000);
+    knobs.staleness_ns = knobs.election_ns * rng.between(5, 200) / 100;
+    knobs.put_percent = rng.between(5, 60);
+    knobs.cas_percent = rng.between(0, 20);
+    knobs.get_percent = rng.between(0, 10);
+    knobs.bounded_percent = if percent(rng, 30) { rng.between(1, 8) } else { 0 };
+    knobs.local_percent = if percent(rng, 30) { rng.between(1, 2) } else { 0 };
+    knobs.twice_percent = if percent(rng, 40) { rng.between(1, 20) } else { 0 };
+    knobs.abandon_percent = if percent(rng, 40) { rng.between(1, 50) } else { 0 };
 }
 
 fn draw_actions(rng: &mut Rng, knobs: &Knobs) -> Vec<FaultAction> {

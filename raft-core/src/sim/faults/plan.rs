@@ -154,20 +154,32 @@ knobs! {
     machine_sync_every = 0,
     /// How many clients there are.
     clients = 4,
-    /// How many registers they use.
+    /// How many registers each group of clients uses.
     keys = 4,
-    /// How long a client thinks between two requests, at most.
+    /// A client that pipelines has at most so many operations under way.
+    pipeline = 4,
+    /// How long a client thinks between two operations, at most.
     think_ns = 2 * MS,
     /// How long a client waits for an answer before it asks another node.
     patience_ns = 400 * MS,
-    /// How many requests in a thousand read.
-    reads_per_mille = 300,
-    /// How many reads in a million are neither linearizable.
-    weak_reads_ppm = 0,
-    /// How often a client sends a request twice at once.
-    client_duplicate_ppm = 0,
-    /// How often a client gives a request up while it is under way.
-    abandon_ppm = 0,
+    /// No operation is begun after so many.
+    operations = 100_000,
+    /// How stale a read with a bound may be.
+    staleness_ns = 100 * MS,
+    /// How many operations in a hundred put.
+    put_percent = 40,
+    /// How many compare and set.
+    cas_percent = 15,
+    /// How many read through the log.
+    get_percent = 5,
+    /// How many read with a bound on staleness.
+    bounded_percent = 0,
+    /// How many read whatever is there. What is left of a hundred reads linearizably.
+    local_percent = 0,
+    /// How many commands in a hundred are sent to two nodes at once.
+    twice_percent = 0,
+    /// How many commands in a hundred that got no answer are given up.
+    abandon_percent = 0,
 }
 
 /// Why a text is no plan.

@@ -92,6 +92,13 @@ pub(super) struct Vote {
     pub(super) memory: Memory,
 }
 
+/// The latest round that a follower has echoed, and of which term's leader.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Echo {
+    pub(super) term: Term,
+    pub(super) round: Round,
+}
+
 /// A write that was issued and is not durable yet.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct InFlight {
@@ -141,8 +148,7 @@ pub(super) struct Node {
     pub(super) handed: Index,
     /// Its rounds as a leader, and when the first message of each was sent.
     pub(super) rounds: VecDeque<(Round, u64)>,
-    /// The latest round that it has echoed, and of which term's leader.
-    pub(super) echo: (Term, Round),
+    pub(super) echo: Echo,
     /// Its questions for a read barrier: when each was first sent, and what was committed then.
     pub(super) questions: VecDeque<(Round, u64, Index)>,
 }
@@ -176,7 +182,7 @@ impl Node {
             acknowledged: Index(0),
             handed: Index(0),
             rounds: VecDeque::new(),
-            echo: (Term(0), Round(0)),
+            echo: Echo::default(),
             questions: VecDeque::new(),
         }
     }
@@ -214,7 +220,12 @@ impl Node {
 
     /// Whether some disk of this node holds, or once acknowledged, the log that `link` sums up, in
     /// a life that the configuration accepts.
-    pub(super) fn holds(&self, index: Index, link: Link, accepted: impl Fn(Incarnation) -> bool) -> bool {
+    pub(super) fn holds(
+        &self,
+        index: Index,
+        link: Link,
+        accepted: impl Fn(Incarnation) -> bool,
+    ) -> bool {
         if accepted(self.summary.incarnation) && self.disk.holds(index, link) {
             return true;
         }

@@ -8,7 +8,7 @@ use crate::types::Time;
 
 /// A clock. It outlives the process that reads it.
 #[derive(Clone, Copy, Debug)]
-pub struct Clock {
+pub(in crate::sim) struct Clock {
     /// A true time and what the clock showed then.
     anchor: (u64, u64),
     /// A million is the true rate; 0 stands still.
@@ -18,13 +18,13 @@ pub struct Clock {
 impl Clock {
     /// A clock at the true rate that shows this at the beginning of the world.
     #[must_use]
-    pub const fn showing(local: u64) -> Self {
+    pub(in crate::sim) const fn showing(local: u64) -> Self {
         Self { anchor: (0, local), rate_ppm: MILLION }
     }
 
     /// What it shows.
     #[must_use]
-    pub fn read(&self, now: u64) -> Time {
+    pub(in crate::sim) fn read(&self, now: u64) -> Time {
         let (at, local) = self.anchor;
         let passed = now.saturating_sub(at);
         if self.rate_ppm == MILLION {
@@ -35,19 +35,19 @@ impl Clock {
     }
 
     /// From now on it runs at this rate.
-    pub fn set_rate(&mut self, now: u64, rate_ppm: u64) {
+    pub(in crate::sim) fn set_rate(&mut self, now: u64, rate_ppm: u64) {
         self.anchor = (now, self.read(now).0);
         self.rate_ppm = rate_ppm;
     }
 
     /// It jumps forward.
-    pub fn jump(&mut self, now: u64, by: u64) {
+    pub(in crate::sim) fn jump(&mut self, now: u64, by: u64) {
         self.anchor = (now, self.read(now).0.saturating_add(by));
     }
 
     /// The true time at which it will show `local`; `None` while it stands still before that.
     #[must_use]
-    pub fn when(&self, local: Time) -> Option<u64> {
+    pub(in crate::sim) fn when(&self, local: Time) -> Option<u64> {
         let (at, anchored) = self.anchor;
         let ahead = local.0.saturating_sub(anchored);
         if ahead == 0 || self.rate_ppm == MILLION {

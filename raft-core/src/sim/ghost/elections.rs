@@ -1,0 +1,92 @@
+//! Invariant 7: a new leader was elected by a quorum, and has all that was ever committed.
+//!
+//! This file does not know how votes are asked for; what counts is which of them were sent.
+
+use super::ledger::Ledger;
+use super::node::{Nodes, Summary};
+use super::{Violation, ensure, quorum};
+use crate::types::NodeId;
+
+const ELECTED: &str = "7: a leader has the votes of a quorum";
+const COMPLETE: &str = "7: a leader has every committed entry";
+
+/// Judges a node that became leader in this step.
+pub(super) fn check(
+    nodes: &Nodes,
+    ledger: &Ledger,
+    before: &Summary,
+    after: &Summary,
+) -> Result<(), Violation> {
+    if !after.leads() || before.still_leads(after) {
+        return Ok(());
+    }
+    check_votes(nodes, after)?;
+    check_completeness(nodes, ledger, after)
+}
+
+/// §5.2: a majority of the voters, of both halves if joint. A vote counts once it was sent, and
+/// only from the life of a storage that the configuration names; the leader's own counts once it
+/// is durable.
+fn check_votes(nodes: &Nodes, after: &Summary) -> Result<(), Violation> {
+    let (leader, term) = (after.node, after.term);
+    let Some(node) = nodes.get(leader) else { return Ok(()) };
+    let (index, membership) = node.configuration();
+    let own = node.hard_state;
+    let voted = |id: NodeId| {
+        if id == leader {
+            return own.term == term && own.vote == Some(leader);
+        }
+        let vote = nodes.get(id).and_then(|voter| voter.vote_in(term));
+        vote.is_some_and(|vote| {
+            vote.candidate == leader && membership.accepts(id, vote.incarnation)
+        })
+    };
+    ensure!(
+        quorum::agrees(membership, voted),
+        ELECTED,
+        "{leader} leads term {term} with the votes of {:?} under {index}: {membership:?}",
+        membership.members().map(|(id, _)| id).filter(|id| voted(*id)).collect::<Vec<_>>()
+    );
+    Ok(())
+}
+
+/// §5.4.3, Leader Completeness: all that was committed in earlier terms is in the leader's log.
+fn check_completeness(nodes: &Nodes, ledger: &Ledger, after: &Summary) -> Result<(), Violation> {
+    let Some(node) = nodes.get(after.node) else { return Ok(()) };
+    let (index, link) = ledger.committed_below(after.term);
+    // What it compacted away was committed, and was compared when it was.
+    ensure!(
+        index < node.log.base() || node.log.holds(index, link),
+        COMPLETE,
+        "{} leads term {} without {index} of term {}, its log ends at {}",
+        after.node,
+        after.term,
+        link.term,
+        node.log.last_position()
+    );
+    Ok(())
+}
+
+/// §5.4.3, seen from the other side: what a leader commits while a later one is already elected is
+/// in the later one's log.
+pub(super) fn check_later_leader(
+    nodes: &Nodes,
+    ledger: &Ledger,
+    committer: &Summary,
+) -> Result<(), Violation> {
+    let Some((term, leader)) = ledger.newest_leader() else { return Ok(()) };
+    let Some(later) = nodes.get(leader) else { return Ok(()) };
+    if term <= committer.term || !later.summary.leads() || later.summary.term != term {
+        return Ok(());
+    }
+    let index = ledger.commit_last();
+    let Some(commit) = ledger.commit(index) else { return Ok(()) };
+    ensure!(
+        index < later.log.base() || later.log.holds(index, commit.link),
+        COMPLETE,
+        "{} of term {} commits {index}, which {leader}, elected in term {term}, does not have",
+        committer.node,
+        committer.term
+    );
+    Ok(())
+}

@@ -1,0 +1,556 @@
+//! A small cluster that does what a transcript says and tells what happened.
+//!
+//! Nothing happens by itself: messages wait on their links, each server has a clock of its own, and
+//! on slow disks writes wait, too. Only what the state machine is given is applied at once. This
+//! file knows the shell's side of the contract in `raft_core::event`, nothing of the algorithm.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use raft_core::event::{Apply, Fetch, RoleName, SnapshotOrder, Write};
+use raft_core::{
+    ClockDrift, Config, Consistency, Envelope, Event, Incarnation, Index, Member, MemberChange,
+    Membership, NodeId, Output, Raft, SnapshotMeta, Term, Time, WriteId,
+};
+
+use super::command::{Command, Disks, Link, Setup, Shown, Wish};
+use super::disk::Disk;
+use super::render::{self, Names};
+
+/// The cluster, and what it has told since the last command.
+#[derive(Debug, Default)]
+pub struct Runner {
+    servers: BTreeMap<NodeId, Server>,
+    disks: Disks,
+    /// On their way, oldest first.
+    links: BTreeMap<Link, VecDeque<Envelope>>,
+    /// Set aside, to arrive late.
+    delayed: BTreeMap<Link, VecDeque<Envelope>>,
+    cut: BTreeSet<Link>,
+    names: Names,
+    /// Who led each term: at most one (Raft §5.2).
+    leaders: BTreeMap<Term, NodeId>,
+    told: Vec<String>,
+}
+
+#[derive(Debug)]
+struct Server {
+    /// `None` while it is down.
+    raft: Option<Raft>,
+    config: Config,
+    now: Time,
+    disk: Disk,
+    /// Writes that a power cut would undo.
+    unsynced: VecDeque<Write>,
+    fetching: Option<Arc<SnapshotMeta>>,
+}
+
+impl Server {
+    /// The log as the server itself sees it, with what is not durable yet.
+    fn image(&self) -> Disk {
+        let mut image = self.disk.clone();
+        self.unsynced.iter().for_each(|write| image.write(write));
+        image
+    }
+
+    fn up(&self) -> Result<&Raft, String> {
+        self.raft.as_ref().ok_or_else(|| "it is down".to_owned())
+    }
+}
+
+impl Runner {
+    /// A settled cluster is quiet long before this many rounds of messages.
+    const SETTLE_ROUNDS_MAX: usize = 200;
+
+    /// Does it; returns what happened.
+    ///
+    /// # Errors
+    /// When the command can't be carried out: there is no such server, or nothing to deliver.
+    pub fn run(&mut self, command: &Command) -> Result<Vec<String>, String> {
+        match command {
+            Command::Cluster(setup) => self.start(setup)?,
+            Command::Disks(disks) => self.disks = *disks,
+            Command::Timeout(id) => self.timeout(*id)?,
+            Command::Heartbeat(id) => {
+                let server = self.server(*id)?;
+                server.now = server.now.plus(server.config.heartbeat_interval);
+                self.event(*id, Event::Tick)?;
+            }
+            Command::Pass(span) => self.pass(*span),
+            Command::Tick(id) => self.event(*id, Event::Tick)?,
+            Command::Deliver(links) => self.deliver(links)?,
+            Command::Drop(links) => self.lose_messages(links)?,
+            Command::Delay(link) => self.delay(*link)?,
+            Command::Late(link) => {
+                let late = self.delayed.entry(*link).or_default().pop_front();
+                self.arrive(late.ok_or("nothing was set aside on this link")?)?;
+            }
+            Command::Settle(shown) => self.settle(*shown)?,
+            Command::Partition(sides) => self.partition(sides),
+            Command::Heal => self.cut.clear(),
+            Command::Elect(id) => self.elect(*id)?,
+            Command::Log => self.tell_logs(),
+            Command::Status => self.tell_status(),
+            Command::Persist(id, write) => self.persist(*id, *write)?,
+            Command::Crash(id) => self.crash(*id)?,
+            Command::Restart(id) => self.restart(*id)?,
+            Command::Wipe(id) => {
+                let disk = &mut self.server(*id)?.disk;
+                *disk = Disk::blank(Incarnation(disk.incarnation.0 + 1));
+            }
+            Command::Lose(id, from) => self.server(*id)?.disk.lose_from(*from),
+            Command::Propose(id, texts) => self.propose(*id, texts)?,
+            Command::Read(..)
+            | Command::Change(..)
+            | Command::Abort(_)
+            | Command::Transfer(..)
+            | Command::Snapshot(_)
+            | Command::Compact(_)
+            | Command::Fetched(_) => self.request(command)?,
+        }
+        Ok(std::mem::take(&mut self.told))
+    }
+
+    /// What an operator, a reader or the state machine wants of one server.
+    fn request(&mut self, command: &Command) -> Result<(), String> {
+        let (id, event) = match command {
+            Command::Read(id, consistency) => (*id, self.read(*consistency)),
+            Command::Change(id, wishes) => {
+                let changes = wishes.iter().map(|wish| self.wish(wish)).collect();
+                let ticket = self.names.ticket("the change");
+                (*id, Event::ChangeMembership { ticket, based_on: None, changes })
+            }
+            Command::Abort(id) => (*id, Event::AbortMembershipChange),
+            Command::Transfer(id, target) => {
+                let ticket = self.names.ticket("the transfer");
+                (*id, Event::TransferLeadership { ticket, target: Some(*target) })
+            }
+            Command::Snapshot(id) => (*id, self.take_snapshot(*id)?),
+            Command::Compact(id) => (*id, Event::Compact(Index(u64::MAX))),
+            Command::Fetched(id) => {
+                let server = self.server(*id)?;
+                let snapshot = server.fetching.take().ok_or("it fetches no snapshot")?;
+                server.disk.install(&snapshot);
+                (*id, Event::SnapshotReceived(snapshot))
+            }
+            other => return Err(format!("{other:?} is not for one server")),
+        };
+        self.event(id, event)
+    }
+
+    fn tell(&mut self, id: NodeId, what: impl AsRef<str>) {
+        self.told.push(format!("{id} {}", what.as_ref()));
+    }
+
+    fn server(&mut self, id: NodeId) -> Result<&mut Server, String> {
+        self.servers.get_mut(&id).ok_or_else(|| format!("there is no server {id}"))
+    }
+
+    // --- Life and death ---
+
+    fn start(&mut self, setup: &Setup) -> Result<(), String> {
+        *self = Self { disks: setup.disks, ..Self::default() };
+        let founders = setup.voters.iter().map(|id| (*id, self.member(*id)));
+        let membership = Membership::of_voters(founders.collect::<Vec<_>>());
+        for id in setup.voters.iter().chain(&setup.spare) {
+            let incarnation = Incarnation(id.0);
+            let disk = if setup.voters.contains(id) {
+                Disk::founder(incarnation, membership.clone())
+            } else {
+                Disk::blank(incarnation)
+            };
+            let mut config = Config { seed: id.0, ..Config::default() };
+            config.lease = setup.lease.map(|per_mille| ClockDrift { per_mille });
+            config.catch_up_entries = setup.catch_up.unwrap_or(config.catch_up_entries);
+            let (now, unsynced) = (Time(0), VecDeque::new());
+            let server = Server { raft: None, config, now, disk, unsynced, fetching: None };
+            self.servers.insert(*id, server);
+            self.boot(*id)?;
+        }
+        // All start alike; that says nothing.
+        self.told.clear();
+        Ok(())
+    }
+
+    /// Members are named with the life of their storage, so that the leader need not bind it.
+    fn member(&self, id: NodeId) -> Member {
+        let known = self.servers.get(&id).map(|server| server.disk.incarnation);
+        let mut member = Member::at("");
+        member.incarnation = known.unwrap_or(Incarnation(id.0));
+        member
+    }
+
+    fn boot(&mut self, id: NodeId) -> Result<(), String> {
+        let server = self.server(id)?;
+        let (config, recovered) = (server.config.clone(), server.disk.recovered());
+        let mut out = Output::default();
+        let raft = Raft::new(id, config, recovered, server.now, &mut out);
+        server.raft = Some(raft.map_err(|error| error.to_string())?);
+        self.carry_out(id, out);
+        Ok(())
+    }
+
+    fn crash(&mut self, id: NodeId) -> Result<(), String> {
+        let server = self.server(id)?;
+        server.up()?;
+        server.raft = None;
+        server.fetching = None;
+        let lost: Vec<_> = server.unsynced.drain(..).map(|write| write.id).collect();
+        for write in lost {
+            self.tell(id, format!("loses write #{write}"));
+        }
+        Ok(())
+    }
+
+    fn restart(&mut self, id: NodeId) -> Result<(), String> {
+        let server = self.server(id)?;
+        if server.raft.is_some() {
+            return Err("it is up".to_owned());
+        }
+        // Another seed at each start, as `Config::seed` asks for.
+        server.config.seed += 100;
+        self.boot(id)?;
+        self.event(id, Event::Tick)
+    }
+
+    // --- Time ---
+
+    fn pass(&mut self, span: Duration) {
+        for server in self.servers.values_mut() {
+            server.now = server.now.plus(span);
+        }
+    }
+
+    fn timeout(&mut self, id: NodeId) -> Result<(), String> {
+        let server = self.server(id)?;
+        server.now = server.now.plus(server.config.election_timeout_max);
+        self.event(id, Event::Tick)
+    }
+
+    // --- The network ---
+
+    fn take(&mut self, link: Link) -> Result<Vec<Envelope>, String> {
+        let waiting = self.links.entry(link).or_default();
+        if waiting.is_empty() {
+            return Err(format!("nothing waits on {}->{}", link.0, link.1));
+        }
+        Ok(waiting.drain(..).collect())
+    }
+
+    fn deliver(&mut self, links: &[Link]) -> Result<(), String> {
+        for link in links {
+            for envelope in self.take(*link)? {
+                self.arrive(envelope)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn lose_messages(&mut self, links: &[Link]) -> Result<(), String> {
+        for link in links {
+            for envelope in self.take(*link)? {
+                let says = self.names.message(&envelope);
+                self.told.push(format!("{} -x {}  {says}", envelope.from, envelope.to));
+            }
+        }
+        Ok(())
+    }
+
+    fn delay(&mut self, link: Link) -> Result<(), String> {
+        let oldest = self.links.entry(link).or_default().pop_front();
+        let envelope = oldest.ok_or("nothing waits on this link")?;
+        self.delayed.entry(link).or_default().push_back(envelope);
+        Ok(())
+    }
+
+    fn arrive(&mut self, envelope: Envelope) -> Result<(), String> {
+        let says = self.names.message(&envelope);
+        let to = envelope.to;
+        if self.server(to)?.raft.is_none() {
+            self.told.push(format!("{} -x {to}  {says}", envelope.from));
+            return Ok(());
+        }
+        self.tell(to, format!("<- {}  {says}", envelope.from));
+        self.event(to, Event::Received(envelope))
+    }
+
+    fn partition(&mut self, sides: &[Vec<NodeId>]) {
+        let side = |id: &NodeId| sides.iter().position(|side| side.contains(id));
+        let all: Vec<NodeId> = self.servers.keys().copied().collect();
+        for from in &all {
+            for to in all.iter().filter(|to| side(from) != side(to)) {
+                self.cut.insert((*from, *to));
+            }
+        }
+    }
+
+    /// Delivers and persists, in rounds, until there is nothing left to do.
+    fn settle(&mut self, shown: Shown) -> Result<(), String> {
+        let already = self.told.len();
+        let mut delivered = 0;
+        for _ in 0..Self::SETTLE_ROUNDS_MAX {
+            let ids: Vec<NodeId> = self.servers.keys().copied().collect();
+            for id in ids {
+                if !self.server(id)?.unsynced.is_empty() {
+                    self.persist(id, None)?;
+                }
+            }
+            let waiting = |link: &Link| self.links.get(link).is_some_and(|queue| !queue.is_empty());
+            let links: Vec<Link> = self.links.keys().copied().filter(waiting).collect();
+            if links.is_empty() {
+                if shown == Shown::Count {
+                    self.told.truncate(already);
+                    self.told.push(format!("({delivered} messages delivered)"));
+                }
+                return Ok(());
+            }
+            for link in links {
+                for envelope in self.take(link)? {
+                    delivered += 1;
+                    self.arrive(envelope)?;
+                }
+            }
+        }
+        Err("it does not settle".to_owned())
+    }
+
+    fn elect(&mut self, id: NodeId) -> Result<(), String> {
+        self.timeout(id)?;
+        self.settle(Shown::Count)?;
+        self.told.clear();
+        let raft = self.server(id)?.up()?;
+        if raft.role() != RoleName::Leader {
+            return Err("it was not elected".to_owned());
+        }
+        let (term, last, commit) = (raft.term(), raft.last(), raft.commit());
+        self.tell(id, format!("leads term {term}; log up to {last}, committed {commit}"));
+        Ok(())
+    }
+
+    // --- Requests ---
+
+    fn propose(&mut self, id: NodeId, texts: &[String]) -> Result<(), String> {
+        let mut events = Vec::new();
+        for text in texts {
+            let ticket = self.names.ticket(&format!("{text:?}"));
+            let command = Bytes::from(text.clone());
+            events.push(Event::Propose { ticket, command });
+        }
+        self.events(id, events)
+    }
+
+    fn read(&mut self, consistency: Consistency) -> Event {
+        let name = format!("read {}", self.names.count("read ") + 1);
+        let ticket = self.names.ticket(&name);
+        Event::Read { ticket, consistency }
+    }
+
+    fn wish(&self, wish: &Wish) -> MemberChange {
+        match wish {
+            Wish::Voter(id) => MemberChange::Voter(*id, self.member(*id)),
+            Wish::Learner(id) => MemberChange::Learner(*id, self.member(*id)),
+            Wish::Remove(id) => MemberChange::Remove(*id),
+        }
+    }
+
+    fn take_snapshot(&mut self, id: NodeId) -> Result<Event, String> {
+        let server = self.server(id)?;
+        let raft = server.up()?;
+        let applied = raft.status(server.now).applied;
+        let snapshot = raft.snapshot_meta(applied).ok_or("nothing to save")?;
+        server.disk.install(&snapshot);
+        let says = format!("has snapshot {}: {}", snapshot.last, render::members(&snapshot.membership));
+        self.tell(id, says);
+        Ok(Event::SnapshotTaken(Arc::new(snapshot)))
+    }
+
+    // --- The contract with the core ---
+
+    fn event(&mut self, id: NodeId, event: Event) -> Result<(), String> {
+        self.events(id, vec![event])
+    }
+
+    /// One batch: the events, then the flush, then what follows from it.
+    fn events(&mut self, id: NodeId, batch: Vec<Event>) -> Result<(), String> {
+        let mut batches = VecDeque::from([batch]);
+        while let Some(batch) = batches.pop_front() {
+            let server = self.server(id)?;
+            let now = server.now;
+            let raft = server.raft.as_mut().ok_or("it is down")?;
+            let mut out = Output::default();
+            for event in batch {
+                raft.step(now, event, &mut out);
+            }
+            raft.flush(now, &mut out);
+            raft.check()?;
+            batches.extend(self.carry_out(id, out).into_iter().map(|event| vec![event]));
+            self.check_leaders(id)?;
+        }
+        Ok(())
+    }
+
+    fn check_leaders(&mut self, id: NodeId) -> Result<(), String> {
+        let raft = self.server(id)?.up()?;
+        if raft.role() != RoleName::Leader {
+            return Ok(());
+        }
+        let term = raft.term();
+        let leader = *self.leaders.entry(term).or_insert(id);
+        if leader == id { Ok(()) } else { Err(format!("two leaders in term {term}")) }
+    }
+
+    /// Carries out what the core wants, and tells it. Returns what the core has to hear of it.
+    fn carry_out(&mut self, id: NodeId, out: Output) -> Vec<Event> {
+        let mut events = Vec::new();
+        for observation in &out.observations {
+            self.tell(id, render::observation(observation));
+        }
+        for reply in &out.replies {
+            let says = self.names.reply(reply);
+            self.tell(id, says);
+        }
+        if let Some(write) = out.write {
+            self.tell(id, render::write(&write));
+            events.extend(self.write(id, write));
+        }
+        for envelope in out.messages {
+            self.send(envelope);
+        }
+        for apply in out.apply {
+            events.extend(self.apply(id, &apply));
+        }
+        for fetch in out.fetch {
+            events.push(self.fetch(id, fetch));
+        }
+        for order in out.snapshot {
+            self.tell(id, render::snapshot_order(&order));
+            if let Some(server) = self.servers.get_mut(&id) {
+                server.fetching = match order {
+                    SnapshotOrder::Fetch { snapshot, .. } => Some(snapshot),
+                    SnapshotOrder::Cancel(_) => None,
+                };
+            }
+        }
+        if let Some(index) = out.purge {
+            self.tell(id, format!("drops its log up to {index}"));
+            if let Some(server) = self.servers.get_mut(&id) {
+                server.disk.purge(index);
+            }
+        }
+        events
+    }
+
+    fn send(&mut self, envelope: Envelope) {
+        let link = (envelope.from, envelope.to);
+        let cut = self.cut.contains(&link) || !self.servers.contains_key(&envelope.to);
+        let arrow = if cut { "-x" } else { "->" };
+        let says = self.names.message(&envelope);
+        self.told.push(format!("{} {arrow} {}  {says}", link.0, link.1));
+        if !cut {
+            self.links.entry(link).or_default().push_back(envelope);
+        }
+    }
+
+    fn write(&mut self, id: NodeId, write: Write) -> Option<Event> {
+        let server = self.servers.get_mut(&id)?;
+        match self.disks {
+            Disks::Fast => {
+                // What was written while the disk was slow goes first.
+                server.unsynced.push_back(write);
+                let mut last = WriteId(0);
+                for write in server.unsynced.drain(..) {
+                    server.disk.write(&write);
+                    last = write.id;
+                }
+                Some(Event::Persisted(last))
+            }
+            Disks::Slow => {
+                server.unsynced.push_back(write);
+                None
+            }
+        }
+    }
+
+    fn persist(&mut self, id: NodeId, up_to: Option<WriteId>) -> Result<(), String> {
+        let server = self.server(id)?;
+        server.up()?;
+        let last = server.unsynced.back().map(|write| write.id).ok_or("nothing to persist")?;
+        let up_to = up_to.unwrap_or(last);
+        while let Some(write) = server.unsynced.pop_front_if(|write| write.id <= up_to) {
+            server.disk.write(&write);
+        }
+        self.tell(id, format!("has #{up_to} on disk"));
+        self.event(id, Event::Persisted(up_to))
+    }
+
+    fn apply(&mut self, id: NodeId, apply: &Apply) -> Option<Event> {
+        match apply {
+            Apply::Entries(entries) => {
+                self.tell(id, format!("applies [{}]", render::entries(entries)));
+                Some(Event::Applied(entries.last()?.index))
+            }
+            Apply::Restore(snapshot) => {
+                self.tell(id, format!("restores its state from snapshot {}", snapshot.last));
+                Some(Event::Applied(snapshot.last.index))
+            }
+        }
+    }
+
+    fn fetch(&mut self, id: NodeId, fetch: Fetch) -> Event {
+        let Fetch { reader, from, to, .. } = fetch;
+        self.tell(id, format!("reads {from} to {to} back from its log"));
+        let entries = self.servers.get(&id).map(|server| server.disk.slice(from, to));
+        Event::Fetched { reader, entries: entries.unwrap_or_default() }
+    }
+
+    // --- Looking on ---
+
+    fn tell_logs(&mut self) {
+        let mut told = Vec::new();
+        for (id, server) in &self.servers {
+            let Some(raft) = &server.raft else {
+                let entries = render::entries(&server.disk.entries);
+                told.push(format!("{id} is down, on disk: [{entries}]"));
+                continue;
+            };
+            let image = server.image();
+            let base = match image.base.index {
+                Index(0) => String::new(),
+                _ => format!(" ..{}", image.base),
+            };
+            let log = render::log(&image.entries, raft.commit(), raft.durable());
+            told.push(format!("{id}:{base}{log}"));
+        }
+        self.told.append(&mut told);
+    }
+
+    fn tell_status(&mut self) {
+        let mut told = Vec::new();
+        for (id, server) in &self.servers {
+            let Some(raft) = &server.raft else {
+                told.push(format!("{id} is down"));
+                continue;
+            };
+            let status = raft.status(server.now);
+            told.push(format!(
+                "{id} {} term={} last={} commit={} applied={} {}",
+                render::role(status.role),
+                status.term,
+                status.last,
+                status.commit,
+                status.applied,
+                render::members(&status.membership.1),
+            ));
+            for peer in status.peers {
+                let state = render::progress(peer.state);
+                told.push(format!(
+                    "  of {}: {state} matched={} next={}",
+                    peer.id, peer.matched, peer.next
+                ));
+            }
+        }
+        self.told.append(&mut told);
+    }
+}
