@@ -9,7 +9,9 @@
 //! 3. [`Output::messages`] may be sent at once, in any order, lost or doubled. The core itself holds
 //!    back what a write must precede.
 //! 4. [`Output::apply`] goes to the state machine in order; [`Event::Applied`] follows.
-//! 5. [`Event::Tick`] when [`Raft::deadline`](crate::Raft::deadline) has passed; earlier does no
+//! 5. Before the first event, a state machine that is behind the newest snapshot has been restored
+//!    from it; the core takes that for granted.
+//! 6. [`Event::Tick`] when [`Raft::deadline`](crate::Raft::deadline) has passed; earlier does no
 //!    harm.
 
 use std::sync::Arc;

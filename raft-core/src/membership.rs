@@ -61,6 +61,8 @@ pub enum ChangeError {
     Nothing,
     /// The configuration is not the one the change was based on; this is the present one.
     NotBasedOn(Index),
+    /// A voter can't be given another life of its storage; remove it, then add it again.
+    OtherLife(NodeId),
     /// Another change is under way.
     InProgress,
 }
@@ -167,8 +169,8 @@ impl Membership {
     /// The configuration that the changes lead to.
     ///
     /// # Errors
-    /// When a change names a member twice or one that is not there, leaves no voter, or alters
-    /// nothing.
+    /// When a change names a member twice or one that is not there, gives a voter another life,
+    /// leaves no voter, or alters nothing.
     pub fn changed(&self, changes: &[MemberChange]) -> Result<Self, ChangeError> {
         let mut target = Self {
             members: self.members.clone(),
@@ -178,6 +180,9 @@ impl Membership {
         let mut named = BTreeSet::new();
         for change in changes {
             let id = change.id();
+            if self.is_other_life_of_voter(change) {
+                return Err(ChangeError::OtherLife(id));
+            }
             if !named.insert(id) {
                 return Err(ChangeError::NamedTwice(id));
             }
@@ -190,6 +195,21 @@ impl Membership {
             return Err(ChangeError::Nothing);
         }
         Ok(target)
+    }
+
+    /// Whether a voter would be given another life of its storage. That is another server, which
+    /// counts in no majority that the old one counted in; so it can't take its place in one step.
+    fn is_other_life_of_voter(&self, change: &MemberChange) -> bool {
+        let new = match change {
+            MemberChange::Learner(_, new)
+            | MemberChange::Voter(_, new)
+            | MemberChange::Update(_, new) => new.incarnation,
+            MemberChange::Remove(_) => return false,
+        };
+        let is_other = |known: &Member| known.incarnation != new;
+        new != Incarnation::UNBOUND
+            && self.voters.contains(&change.id())
+            && self.get(change.id()).is_some_and(is_other)
     }
 
     fn make(&mut self, change: &MemberChange) -> Result<(), ChangeError> {
@@ -362,6 +382,14 @@ mod tests {
         check(&[remove(1), voter(1)], ChangeError::NamedTwice(NodeId(1)));
         check(&[voter(1)], ChangeError::Nothing);
         check(&[], ChangeError::Nothing);
+        let other = Member {
+            incarnation: Incarnation(9),
+            ..Member::at("")
+        };
+        check(
+            &[MemberChange::Update(NodeId(1), other)],
+            ChangeError::OtherLife(NodeId(1)),
+        );
     }
 
     #[test]

@@ -2,5 +2,8 @@
 //!
 //! It deliberately knows nothing of how the crates work inside: it sees their public faces only.
 
+pub mod campaign;
 pub mod cluster;
+pub mod model;
 pub mod mutants;
+pub mod transcript;

@@ -47,6 +47,14 @@ impl Configurations {
             .unwrap_or(&self.base)
     }
 
+    /// Those that may still count: the one in force at `commit`, and all later ones; newest first.
+    pub(super) fn uncertain(&self, commit: Index) -> impl Iterator<Item = &Arc<Membership>> {
+        let certain = self.at(commit).0;
+        let all = self.later.iter().rev().chain(std::iter::once(&self.base));
+        all.filter(move |(index, _)| *index >= certain)
+            .map(|(_, membership)| membership)
+    }
+
     /// Those brought by entries in `(after, to]`.
     pub(super) fn between(
         &self,

@@ -67,8 +67,9 @@ impl Raft {
             out.observations.push(Observation::Quarantined { until });
         }
         let mut follower = Follower::new(&mut server, now);
-        let alone = server.membership().voters().len() == 1 && !server.membership().is_joint();
-        if alone && server.may_campaign() {
+        let voters = server.membership().voters();
+        let alone = voters.len() == 1 && voters.contains(&id) && !server.membership().is_joint();
+        if alone && server.may_campaign() && !server.heard_leader_lately(now) {
             follower.campaign_at(now);
         }
         server.observe_role(RoleName::Follower, RoleCause::Started, out);

@@ -6,16 +6,19 @@
 //! nothing in the core calls this.
 
 use super::raft::{Raft, Role};
-use crate::types::Time;
+use crate::types::{Round, Time};
 
 impl Raft {
     /// Shifts every point in time that the server remembers so that `now` becomes `to`.
     ///
     /// What lies further back than `to` reaches becomes the origin. That changes nothing if no
-    /// interval of the configuration is longer than `to`, except those that are never to end.
+    /// interval of the configuration is longer than `to`, except those that never end; the end of
+    /// time stays where it is.
     pub fn rebase(&mut self, now: Time, to: Time) {
         self.for_each_time(&mut |time| {
-            *time = if *time >= now {
+            *time = if time.0 == u64::MAX {
+                *time
+            } else if *time >= now {
                 Time((time.0 - now.0).saturating_add(to.0))
             } else {
                 Time(to.0.saturating_sub(now.0 - time.0))
@@ -27,6 +30,12 @@ impl Raft {
     /// do the same with its own.
     pub fn renumber_writes(&mut self) {
         self.server.writes.renumber();
+    }
+
+    /// Lets the next question of a pre-vote or for a read barrier have the number after `asked`. It
+    /// must not be that of an earlier one to which an answer may still come.
+    pub fn recount_questions(&mut self, asked: Round) {
+        self.server.asked = asked;
     }
 
     fn for_each_time(&mut self, change: &mut dyn FnMut(&mut Time)) {

@@ -109,7 +109,13 @@ impl Server {
             rng,
             config,
             hard_state,
-            commit: applied.min(log.last_index()),
+            // What the machine has applied was committed; but a log that lost its tail may hold
+            // older entries there, and only those below the snapshot are known to be right.
+            commit: if lost {
+                snapshot.last.index
+            } else {
+                applied.min(log.last_index())
+            },
             log,
             writes,
             configurations,
@@ -135,9 +141,12 @@ impl Server {
         &self.configurations.latest().1
     }
 
-    /// Whether the configuration names this server, in this life of its storage.
+    /// Whether the newest configuration that names this server, among those that may still count,
+    /// names it in this life of its storage.
     pub(super) fn is_member(&self) -> bool {
-        self.membership().accepts(self.id, self.incarnation)
+        let mut uncertain = self.configurations.uncertain(self.commit);
+        let naming = uncertain.find(|membership| membership.contains(self.id));
+        naming.is_some_and(|membership| membership.accepts(self.id, self.incarnation))
     }
 
     /// Whether a vote of this server can be trusted. Only members vote, so a server that was wiped

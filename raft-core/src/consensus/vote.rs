@@ -9,10 +9,12 @@ use crate::message::{Message, PreVote, PreVoteReply, RequestVote, RequestVoteRep
 use crate::types::{NodeId, Position, Term};
 
 impl Server {
-    /// Whether it may stand for election: a voter, by the configuration in force, in the life that
-    /// the configuration names, that has lost nothing it acknowledged.
+    /// Whether it may stand for election: a voter that has lost nothing it acknowledged. One that
+    /// an uncommitted configuration removes is still a voter here: it may be the only one whose log
+    /// can win (dissertation §4.2.2). Its own vote counts only where the latest one says so.
     pub(super) fn may_campaign(&self) -> bool {
-        self.may_vote() && self.membership().is_voter(self.id)
+        let mut uncertain = self.configurations.uncertain(self.commit);
+        self.may_vote() && uncertain.any(|membership| membership.is_voter(self.id))
     }
 
     /// Whether the candidate's log is at least as up-to-date as the own one (§5.4.1).

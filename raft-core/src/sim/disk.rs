@@ -105,7 +105,9 @@ impl Disk {
     /// What stands for the newest complete snapshot, or for the founding state.
     #[must_use]
     pub fn snapshot_meta(&self) -> &Arc<SnapshotMeta> {
-        self.snapshots.last().map_or(&self.founding, |image| &image.meta)
+        self.snapshots
+            .last()
+            .map_or(&self.founding, |image| &image.meta)
     }
 
     /// The complete snapshot that ends there.
@@ -149,7 +151,10 @@ impl Disk {
 
     /// A sync begins; it covers at most `writes_max` of what waits.
     pub fn begin_sync(&mut self, writes_max: u64) {
-        self.syncing = self.queue.len().min(usize::try_from(writes_max).unwrap_or(usize::MAX));
+        self.syncing = self
+            .queue
+            .len()
+            .min(usize::try_from(writes_max).unwrap_or(usize::MAX));
     }
 
     /// The sync under way has ended: its writes are durable, `each` is told of one after another.
@@ -205,13 +210,20 @@ impl Disk {
         }
         if let Some(from) = write.truncate {
             if from <= self.base.index || from > self.last().next() {
-                return Err(broken(format!("truncate {from}, log ends at {}", self.last())));
+                return Err(broken(format!(
+                    "truncate {from}, log ends at {}",
+                    self.last()
+                )));
             }
             self.log.truncate(place(from.since(self.base.index) - 1));
         }
         for entry in write.entries {
             if entry.index != self.last().next() {
-                return Err(broken(format!("append {}, log ends at {}", entry.index, self.last())));
+                return Err(broken(format!(
+                    "append {}, log ends at {}",
+                    entry.index,
+                    self.last()
+                )));
             }
             self.log.push_back(entry);
         }
@@ -238,7 +250,10 @@ impl Disk {
         let covered = self.snapshot_meta().last.index;
         if up_to > covered {
             let detail = format!("purge up to {up_to}, but the snapshot ends at {covered}");
-            return Err(Violation { invariant: "purge-beyond-snapshot", detail });
+            return Err(Violation {
+                invariant: "purge-beyond-snapshot",
+                detail,
+            });
         }
         while self.base.index < up_to {
             match self.log.pop_front() {
@@ -340,7 +355,10 @@ impl Disk {
 }
 
 fn broken(detail: String) -> Violation {
-    Violation { invariant: "log-store-contract", detail }
+    Violation {
+        invariant: "log-store-contract",
+        detail,
+    }
 }
 
 /// A distance within a log that is in memory.
@@ -353,15 +371,25 @@ mod tests {
     use super::*;
 
     fn entry(term: u64, index: u64) -> Entry {
-        Entry { term: Term(term), index: Index(index), payload: Payload::Noop }
+        Entry {
+            term: Term(term),
+            index: Index(index),
+            payload: Payload::Noop,
+        }
     }
 
     fn write(id: u64, truncate: Option<u64>, entries: &[(u64, u64)]) -> Write {
         Write {
             id: WriteId(id),
             truncate: truncate.map(Index),
-            entries: entries.iter().map(|(term, index)| entry(*term, *index)).collect(),
-            hard_state: Some(HardState { term: Term(id), vote: None }),
+            entries: entries
+                .iter()
+                .map(|(term, index)| entry(*term, *index))
+                .collect(),
+            hard_state: Some(HardState {
+                term: Term(id),
+                vote: None,
+            }),
             ..Write::default()
         }
     }
@@ -378,7 +406,9 @@ mod tests {
             let mut disk = Disk::blank(Incarnation(1));
             disk.issue(write(1, None, &[(1, 1)]));
             disk.issue(write(2, None, &[(1, 2), (1, 3)]));
-            let lost = disk.crash(&mut Rng::new(seed), |_| Ok(())).expect("legal writes");
+            let lost = disk
+                .crash(&mut Rng::new(seed), |_| Ok(()))
+                .expect("legal writes");
             let last = disk.last().0;
             assert_eq!(last, [3, 1, 0][lost]);
             assert_eq!(disk.recover(Index(0)).watermark.index, Index(last));
@@ -398,7 +428,10 @@ mod tests {
         assert_eq!(disk.recover(Index(0)).terms, [(Index(1), Term(1))]);
         assert_eq!(disk.recover(Index(0)).last, Index(3));
         sync(&mut disk);
-        assert_eq!(disk.recover(Index(0)).terms, [(Index(1), Term(1)), (Index(2), Term(2))]);
+        assert_eq!(
+            disk.recover(Index(0)).terms,
+            [(Index(1), Term(1)), (Index(2), Term(2))]
+        );
     }
 
     #[test]
@@ -409,7 +442,14 @@ mod tests {
         assert!(disk.lose_tail(&mut Rng::new(3), Index(0)));
         let recovered = disk.recover(Index(0));
         assert!(recovered.last < Index(3));
-        assert_eq!(recovered.watermark, Watermark { term: Term(1), vote: None, index: Index(3) });
+        assert_eq!(
+            recovered.watermark,
+            Watermark {
+                term: Term(1),
+                vote: None,
+                index: Index(3)
+            }
+        );
         assert!(!Disk::blank(Incarnation(1)).lose_tail(&mut Rng::new(3), Index(0)));
     }
 
@@ -420,6 +460,9 @@ mod tests {
         disk.begin_sync(9);
         let refused = disk.end_sync(|_| Ok(())).expect_err("a gap");
         assert_eq!(refused.invariant, "log-store-contract");
-        assert_eq!(disk.purge(Index(1)).expect_err("early").invariant, "purge-beyond-snapshot");
+        assert_eq!(
+            disk.purge(Index(1)).expect_err("early").invariant,
+            "purge-beyond-snapshot"
+        );
     }
 }

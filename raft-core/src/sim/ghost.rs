@@ -110,7 +110,10 @@ impl Ghost {
             nodes: Nodes::new(nodes),
             ledger: Ledger::default(),
             reads: Reads::default(),
-            trust: Trust { clocks: exact, leases: Leases::Unused },
+            trust: Trust {
+                clocks: exact,
+                leases: Leases::Unused,
+            },
             now: 0,
             before: Summary::new(NodeId(0)),
             fresh_commit: None,
@@ -199,10 +202,20 @@ impl Ghost {
             let step = memberships::check_proposed(nodes.slot(after.node), after, created)?;
             watch::proposed(&mut self.marks, step);
         }
-        let moment = Moment { now, trust: self.trust };
+        let moment = Moment {
+            now,
+            trust: self.trust,
+        };
         messages::check(nodes, ledger, moment, after, &out.messages)?;
         applies::check(nodes.slot(after.node), ledger, after, out)?;
-        watch::stepped(&mut self.marks, &mut self.nodes, &self.ledger, &before, after, out);
+        watch::stepped(
+            &mut self.marks,
+            &mut self.nodes,
+            &self.ledger,
+            &before,
+            after,
+            out,
+        );
         self.reads.settled(after.node, &out.replies);
         self.before = *after;
         Ok(())
@@ -254,7 +267,8 @@ impl Ghost {
         consistency: Consistency,
         now: u64,
     ) {
-        self.reads.invoked(&self.ledger, &self.nodes, (node, ticket), consistency, now);
+        self.reads
+            .invoked(&self.ledger, &self.nodes, (node, ticket), consistency, now);
     }
 
     /// A node says that a read may be answered by whoever has applied up to `index`.
@@ -268,9 +282,14 @@ impl Ghost {
         index: Index,
         now: u64,
     ) -> Result<(), Violation> {
-        let moment = Moment { now, trust: self.trust };
+        let moment = Moment {
+            now,
+            trust: self.trust,
+        };
         let read = (node, ticket);
-        let way = self.reads.ready(&self.ledger, &self.nodes, read, index, moment)?;
+        let way = self
+            .reads
+            .ready(&self.ledger, &self.nodes, read, index, moment)?;
         watch::read(&mut self.marks, way);
         Ok(())
     }
@@ -292,10 +311,20 @@ impl Ghost {
         running: impl Iterator<Item = (&'a Raft, Time)>,
     ) -> Result<(), Violation> {
         self.leases_are_used();
-        let Some(commit) = self.fresh_commit else { return Ok(()) };
+        let Some(commit) = self.fresh_commit else {
+            return Ok(());
+        };
         for (raft, now) in running.filter(|(raft, _)| raft.id() != commit.0) {
-            let lease = if raft.lease_valid(now) { Lease::Valid } else { Lease::Expired };
-            let claim = Claim { node: raft.id(), term: raft.term(), lease };
+            let lease = if raft.lease_valid(now) {
+                Lease::Valid
+            } else {
+                Lease::Expired
+            };
+            let claim = Claim {
+                node: raft.id(),
+                term: raft.term(),
+                lease,
+            };
             reads::check_claim(claim, commit, self.trust)?;
         }
         Ok(())
@@ -310,7 +339,9 @@ impl Ghost {
     /// The newest term that ever had a leader.
     #[must_use]
     pub fn term_led_max(&self) -> Term {
-        self.ledger.newest_leader().map_or(Term(0), |(term, _)| term)
+        self.ledger
+            .newest_leader()
+            .map_or(Term(0), |(term, _)| term)
     }
 
     /// What was seen.

@@ -72,7 +72,9 @@ impl Registers {
 
     /// Carries out one command that stands at `index`.
     pub fn execute(&mut self, index: Index, command: &[u8]) -> Response {
-        let Some(command) = Command::decode(command) else { return Response::Malformed };
+        let Some(command) = Command::decode(command) else {
+            return Response::Malformed;
+        };
         if !self.sessions.contains_key(&command.client) {
             if self.sessions.len() >= SESSIONS_MAX {
                 return Response::Full;
@@ -81,11 +83,16 @@ impl Registers {
             self.digest = self.digest.wrapping_add(of_floor(command.client, 0));
         }
         self.raise_floor(command.client, command.floor);
-        let Some(session) = self.sessions.get(&command.client) else { return Response::Full };
+        let Some(session) = self.sessions.get(&command.client) else {
+            return Response::Full;
+        };
         if command.sequence < session.floor {
             return Response::Stale;
         }
-        let place = match session.answers.binary_search_by_key(&command.sequence, |a| a.0) {
+        let place = match session
+            .answers
+            .binary_search_by_key(&command.sequence, |a| a.0)
+        {
             Ok(known) => return session.answers[known].1,
             Err(place) => place,
         };
@@ -121,17 +128,26 @@ impl Registers {
     fn set(&mut self, key: u64, value: u64) {
         let before = self.values.insert(key, value);
         let gone = before.map_or(0, |before| of_value(key, before));
-        self.digest = self.digest.wrapping_sub(gone).wrapping_add(of_value(key, value));
+        self.digest = self
+            .digest
+            .wrapping_sub(gone)
+            .wrapping_add(of_value(key, value));
     }
 
     fn raise_floor(&mut self, client: u64, floor: u64) {
-        let Some(session) = self.sessions.get_mut(&client) else { return };
+        let Some(session) = self.sessions.get_mut(&client) else {
+            return;
+        };
         if floor <= session.floor {
             return;
         }
-        let gone = session.answers.partition_point(|(sequence, _)| *sequence < floor);
+        let gone = session
+            .answers
+            .partition_point(|(sequence, _)| *sequence < floor);
         for (sequence, response) in session.answers.drain(..gone) {
-            self.digest = self.digest.wrapping_sub(of_answer(client, sequence, response));
+            self.digest = self
+                .digest
+                .wrapping_sub(of_answer(client, sequence, response));
         }
         let (before, after) = (of_floor(client, session.floor), of_floor(client, floor));
         self.digest = self.digest.wrapping_sub(before).wrapping_add(after);
@@ -205,7 +221,11 @@ pub fn value(answer: &[u8]) -> Option<u64> {
 /// The digest of a machine that is known only by its port: its answer to the empty question.
 #[must_use]
 pub fn digest(machine: &dyn StateMachine) -> u64 {
-    machine.query(&[]).ok().and_then(|answer| value(&answer)).unwrap_or_default()
+    machine
+        .query(&[])
+        .ok()
+        .and_then(|answer| value(&answer))
+        .unwrap_or_default()
 }
 
 fn of_value(key: u64, value: u64) -> u64 {
@@ -228,9 +248,8 @@ impl StateMachine for Registers {
     }
 
     fn apply(&mut self, batch: &[Committed]) -> Result<Vec<Bytes>, PortError> {
-        let execute = |committed: &Committed| {
-            self.execute(committed.index, &committed.command).encode()
-        };
+        let execute =
+            |committed: &Committed| self.execute(committed.index, &committed.command).encode();
         Ok(batch.iter().map(execute).collect())
     }
 
@@ -255,13 +274,19 @@ impl StateMachine for Registers {
         let mut file = Vec::new();
         source.copy(FILE, &mut file)?;
         let restored = Self::decode(&file).ok_or_else(|| broken("a snapshot of registers"))?;
-        *self = Self { restored: last, ..restored };
+        *self = Self {
+            restored: last,
+            ..restored
+        };
         Ok(())
     }
 }
 
 fn broken(what: &str) -> PortError {
-    PortError { context: format!("{what} can't be read"), source: None }
+    PortError {
+        context: format!("{what} can't be read"),
+        source: None,
+    }
 }
 
 #[cfg(test)]
@@ -299,11 +324,21 @@ mod tests {
     }
 
     fn command(client: u64, sequence: u64, floor: u64, action: Action) -> Bytes {
-        Command { client, sequence, floor, key: 5, action }.encode()
+        Command {
+            client,
+            sequence,
+            floor,
+            key: 5,
+            action,
+        }
+        .encode()
     }
 
     fn done(index: u64, returned: Returned) -> Response {
-        Response::Done { index: Index(index), returned }
+        Response::Done {
+            index: Index(index),
+            returned,
+        }
     }
 
     /// A command with a number around `near`.
@@ -311,16 +346,28 @@ mod tests {
         let action = match rng.below(3) {
             0 => Action::Get,
             1 => Action::Put(rng.below(9)),
-            _ => Action::CompareAndSet { expect: rng.below(9), new: rng.below(9) },
+            _ => Action::CompareAndSet {
+                expect: rng.below(9),
+                new: rng.below(9),
+            },
         };
         let sequence = near + rng.below(20);
         let floor = sequence.saturating_sub(rng.below(6));
-        Command { client: rng.below(4), sequence, floor, key: rng.below(5), action }.encode()
+        Command {
+            client: rng.below(4),
+            sequence,
+            floor,
+            key: rng.below(5),
+            action,
+        }
+        .encode()
     }
 
     fn summed(machine: &Registers) -> u64 {
         let decoded = Registers::decode(&machine.encode());
-        decoded.expect("the digest summed up anew is the one kept up to date").digest()
+        decoded
+            .expect("the digest summed up anew is the one kept up to date")
+            .digest()
     }
 
     #[test]
@@ -332,8 +379,18 @@ mod tests {
         };
         check(1, 1, Action::Get, Returned::Value(0));
         check(2, 2, Action::Put(7), Returned::Written);
-        check(3, 3, Action::CompareAndSet { expect: 1, new: 8 }, Returned::Mismatch { found: 7 });
-        check(4, 4, Action::CompareAndSet { expect: 7, new: 9 }, Returned::Swapped);
+        check(
+            3,
+            3,
+            Action::CompareAndSet { expect: 1, new: 8 },
+            Returned::Mismatch { found: 7 },
+        );
+        check(
+            4,
+            4,
+            Action::CompareAndSet { expect: 7, new: 9 },
+            Returned::Swapped,
+        );
         assert_eq!((machine.value(5), machine.value(6)), (9, 0));
         assert_eq!(value(&machine.query(&query(5)).expect("legal")), Some(9));
     }
@@ -344,7 +401,10 @@ mod tests {
         let first = machine.execute(Index(1), &command(1, 1, 0, Action::Put(7)));
         machine.execute(Index(2), &command(2, 1, 0, Action::Put(8)));
         let before = machine.digest();
-        assert_eq!(machine.execute(Index(3), &command(1, 1, 0, Action::Put(7))), first);
+        assert_eq!(
+            machine.execute(Index(3), &command(1, 1, 0, Action::Put(7))),
+            first
+        );
         assert_eq!((machine.value(5), machine.digest()), (8, before));
     }
 
@@ -352,14 +412,21 @@ mod tests {
     fn commands_may_come_out_of_order_but_not_below_the_floor() {
         let mut machine = Registers::new();
         let put = |machine: &mut Registers, index, sequence, floor| {
-            machine.execute(Index(index), &command(1, sequence, floor, Action::Put(index)))
+            machine.execute(
+                Index(index),
+                &command(1, sequence, floor, Action::Put(index)),
+            )
         };
         assert_eq!(put(&mut machine, 1, 3, 1), done(1, Returned::Written));
         assert_eq!(put(&mut machine, 2, 2, 1), done(2, Returned::Written));
         assert_eq!(put(&mut machine, 3, 4, 3), done(3, Returned::Written));
         assert_eq!(put(&mut machine, 4, 1, 1), Response::Stale);
         assert_eq!(put(&mut machine, 5, 2, 2), Response::Stale);
-        assert_eq!(put(&mut machine, 6, 3, 3), done(1, Returned::Written), "still remembered");
+        assert_eq!(
+            put(&mut machine, 6, 3, 3),
+            done(1, Returned::Written),
+            "still remembered"
+        );
         assert_eq!(machine.value(5), 3);
     }
 
@@ -399,7 +466,11 @@ mod tests {
                 let expected = whole.execute(Index(index), &command);
                 assert_eq!(whole.digest(), summed(&whole), "seed {seed}");
                 if index >= cut {
-                    assert_eq!(restored.execute(Index(index), &command), expected, "seed {seed}");
+                    assert_eq!(
+                        restored.execute(Index(index), &command),
+                        expected,
+                        "seed {seed}"
+                    );
                     assert_eq!(restored.digest(), whole.digest(), "seed {seed}");
                 }
             }
@@ -413,7 +484,9 @@ mod tests {
         let mut machine = Registers::new();
         for index in 1..3000 {
             machine.execute(Index(index), &random(&mut rng, index / 3));
-            let here = seen.entry(machine.digest()).or_insert_with(|| machine.clone());
+            let here = seen
+                .entry(machine.digest())
+                .or_insert_with(|| machine.clone());
             assert_eq!(*here, machine);
         }
         assert!(seen.len() > 100);

@@ -135,7 +135,9 @@ pub struct Marks {
 
 impl Default for Marks {
     fn default() -> Self {
-        Self { counts: [0; Mark::COUNT] }
+        Self {
+            counts: [0; Mark::COUNT],
+        }
     }
 }
 
@@ -166,7 +168,10 @@ impl Marks {
     /// Those that were never seen.
     #[must_use]
     pub fn missing(&self) -> Vec<Mark> {
-        self.iter().filter(|(_, count)| *count == 0).map(|(mark, _)| mark).collect()
+        self.iter()
+            .filter(|(_, count)| *count == 0)
+            .map(|(mark, _)| mark)
+            .collect()
     }
 }
 
@@ -190,7 +195,10 @@ mod tests {
         other.hit(Mark::Figure8);
         other.hit(Mark::AcceptedThenLost);
         one.merge(&other);
-        assert_eq!((one.count(Mark::Figure8), one.count(Mark::LeaseRead)), (2, 0));
+        assert_eq!(
+            (one.count(Mark::Figure8), one.count(Mark::LeaseRead)),
+            (2, 0)
+        );
         assert_eq!(one.missing().len(), Mark::COUNT - 2);
         assert!(one.to_string().contains("2 Figure8\n"));
     }

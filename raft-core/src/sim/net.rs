@@ -82,7 +82,9 @@ impl Net {
     /// Whether the second hears the first.
     #[must_use]
     pub fn connects(&self, from: usize, to: usize) -> bool {
-        self.blocked.get(from).is_some_and(|receivers| receivers & (1 << to) == 0)
+        self.blocked
+            .get(from)
+            .is_some_and(|receivers| receivers & (1 << to) == 0)
     }
 
     /// Sends a message: `arrive` is told when which copy of it arrives, if any does.
@@ -94,7 +96,9 @@ impl Net {
         counts: &mut FaultCounts,
         mut arrive: impl FnMut(u64, Envelope),
     ) {
-        let Some((from, to)) = self.link(&envelope) else { return };
+        let Some((from, to)) = self.link(&envelope) else {
+            return;
+        };
         let kind = 1 << kind_of(&envelope.message);
         if !self.connects(from, to) || self.dropped[from] & kind != 0 {
             return;
@@ -163,11 +167,18 @@ impl Net {
         counts: &mut FaultCounts,
         arrive: &mut impl FnMut(u64, Envelope),
     ) {
-        let Some(old) = self.rng.pick(&self.old).cloned() else { return };
-        let Some((from, to)) = self.link(&old) else { return };
+        let Some(old) = self.rng.pick(&self.old).cloned() else {
+            return;
+        };
+        let Some((from, to)) = self.link(&old) else {
+            return;
+        };
         if self.connects(from, to) {
             counts.count(Fault::Replay);
-            arrive(now + knobs.delay_ns + self.rng.below(knobs.jitter_ns + 1), old);
+            arrive(
+                now + knobs.delay_ns + self.rng.below(knobs.jitter_ns + 1),
+                old,
+            );
         }
     }
 }
@@ -235,7 +246,9 @@ mod tests {
     fn arrivals(net: &mut Net, knobs: &Knobs, from: u64, to: u64) -> Vec<u64> {
         let mut times = Vec::new();
         let mut counts = FaultCounts::default();
-        net.send(10, envelope(from, to), knobs, &mut counts, |at, _| times.push(at));
+        net.send(10, envelope(from, to), knobs, &mut counts, |at, _| {
+            times.push(at)
+        });
         times
     }
 
@@ -266,19 +279,35 @@ mod tests {
 
     #[test]
     fn an_ordered_link_keeps_the_order() {
-        let knobs = Knobs { jitter_ns: 1000, ordered: 1, ..Knobs::CALM };
+        let knobs = Knobs {
+            jitter_ns: 1000,
+            ordered: 1,
+            ..Knobs::CALM
+        };
         let mut net = Net::new(2, Rng::new(5));
-        let times: Vec<u64> = (0..50).flat_map(|_| arrivals(&mut net, &knobs, 1, 2)).collect();
+        let times: Vec<u64> = (0..50)
+            .flat_map(|_| arrivals(&mut net, &knobs, 1, 2))
+            .collect();
         assert!(times.is_sorted() && times.len() == 50);
     }
 
     #[test]
     fn everything_may_arrive_twice_or_never() {
-        let always = Knobs { duplicate_ppm: 1_000_000, ..Knobs::CALM };
-        let never = Knobs { loss_ppm: 1_000_000, ..Knobs::CALM };
+        let always = Knobs {
+            duplicate_ppm: 1_000_000,
+            ..Knobs::CALM
+        };
+        let never = Knobs {
+            loss_ppm: 1_000_000,
+            ..Knobs::CALM
+        };
         let mut net = Net::new(2, Rng::new(1));
         assert_eq!(arrivals(&mut net, &always, 1, 2).len(), 2);
         assert_eq!(arrivals(&mut net, &never, 1, 2).len(), 0);
-        assert_eq!(arrivals(&mut net, &always, 1, 9).len(), 0, "nobody is there");
+        assert_eq!(
+            arrivals(&mut net, &always, 1, 9).len(),
+            0,
+            "nobody is there"
+        );
     }
 }

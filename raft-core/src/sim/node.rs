@@ -91,8 +91,10 @@ pub(super) struct Inbox {
 impl Inbox {
     pub(super) fn push(&mut self, event: Event) {
         // Only messages and requests may be lost; what the node itself asked for always comes.
-        let lossy =
-            matches!(event, Event::Received(_) | Event::Propose { .. } | Event::Read { .. });
+        let lossy = matches!(
+            event,
+            Event::Received(_) | Event::Propose { .. } | Event::Read { .. }
+        );
         if !lossy || self.events.len() < INBOX_MAX {
             self.events.push_back(event);
         }
@@ -183,7 +185,10 @@ impl Node {
         self.tick_at = None;
         self.doom = Doom::Spared;
         self.inbox.clear();
-        self.machine = Machine { own: self.machine.own.take(), ..Machine::default() };
+        self.machine = Machine {
+            own: self.machine.own.take(),
+            ..Machine::default()
+        };
         self.waiting = Waiting::default();
         self.taking = None;
         self.transfer = None;
@@ -213,7 +218,11 @@ impl Waiting {
     /// The next command that waits at or below this index, and whether it stands exactly there.
     pub(super) fn take_command(&mut self, up_to: Index) -> Option<(Position, Ticket)> {
         let (position, _) = self.commands.front()?;
-        if position.index <= up_to { self.commands.pop_front() } else { None }
+        if position.index <= up_to {
+            self.commands.pop_front()
+        } else {
+            None
+        }
     }
 
     /// A read need not be asked about any more; its query.
@@ -224,7 +233,10 @@ impl Waiting {
 
     /// A read that may be answered now.
     pub(super) fn take_ready(&mut self, applied: Index) -> Option<(Ticket, Bytes)> {
-        let place = self.ready.iter().position(|(index, _, _)| *index <= applied)?;
+        let place = self
+            .ready
+            .iter()
+            .position(|(index, _, _)| *index <= applied)?;
         let (_, ticket, query) = self.ready.swap_remove(place);
         Some((ticket, query))
     }
@@ -245,7 +257,10 @@ mod tests {
         assert!(waiting.accepted(at(1, 4), Ticket(1)).is_empty());
         assert!(waiting.accepted(at(1, 5), Ticket(2)).is_empty());
         assert!(waiting.accepted(at(1, 6), Ticket(3)).is_empty());
-        assert_eq!(waiting.accepted(at(3, 5), Ticket(4)), [Ticket(3), Ticket(2)]);
+        assert_eq!(
+            waiting.accepted(at(3, 5), Ticket(4)),
+            [Ticket(3), Ticket(2)]
+        );
         assert_eq!(waiting.take_command(Index(3)), None);
         assert_eq!(waiting.take_command(Index(5)), Some((at(1, 4), Ticket(1))));
         assert_eq!(waiting.take_command(Index(5)), Some((at(3, 5), Ticket(4))));

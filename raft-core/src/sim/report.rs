@@ -108,7 +108,11 @@ impl Campaign {
         }
         if self.runs >= RUNS_FOR_ALL_MARKS {
             let missing = self.marks.missing();
-            reasons.extend(missing.iter().map(|mark| format!("{} never happened", mark.name())));
+            reasons.extend(
+                missing
+                    .iter()
+                    .map(|mark| format!("{} never happened", mark.name())),
+            );
         }
         reasons
     }
@@ -128,7 +132,11 @@ impl fmt::Display for Campaign {
             write!(f, " {fault} {count}")?;
         }
         write!(f, "; marks {}/{}, ", self.marks_hit(), Mark::COUNT)?;
-        write!(f, "operations {}/{} ok, ", self.operations_ok, self.operations)?;
+        write!(
+            f,
+            "operations {}/{} ok, ",
+            self.operations_ok, self.operations
+        )?;
         write!(f, "{} violations", self.violations.len())
     }
 }
@@ -136,9 +144,21 @@ impl fmt::Display for Campaign {
 impl fmt::Display for RunReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let milliseconds = self.time / 1_000_000;
-        writeln!(f, "seed {}: {} events, {} steps, ", self.seed, self.events, self.steps)?;
-        writeln!(f, "  {milliseconds} ms of simulated time, trace {:016x}", self.hash)?;
-        writeln!(f, "  committed up to {} in {} terms", self.committed, self.terms)?;
+        writeln!(
+            f,
+            "seed {}: {} events, {} steps, ",
+            self.seed, self.events, self.steps
+        )?;
+        writeln!(
+            f,
+            "  {milliseconds} ms of simulated time, trace {:016x}",
+            self.hash
+        )?;
+        writeln!(
+            f,
+            "  committed up to {} in {} terms",
+            self.committed, self.terms
+        )?;
         writeln!(f, "  {:?}", self.operations)?;
         write!(f, "  faults:")?;
         for (fault, count) in self.faults.iter().filter(|(_, count)| *count > 0) {
@@ -146,7 +166,9 @@ impl fmt::Display for RunReport {
         }
         match &self.violation {
             None => write!(f, "\n  no violation"),
-            Some(Violation { invariant, detail }) => write!(f, "\n  VIOLATED {invariant}: {detail}"),
+            Some(Violation { invariant, detail }) => {
+                write!(f, "\n  VIOLATED {invariant}: {detail}")
+            }
         }
     }
 }

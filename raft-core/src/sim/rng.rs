@@ -94,7 +94,10 @@ mod tests {
             assert!((10..=5000).contains(&rng.magnitude(10, 5000)));
             assert!(!rng.chance(0) && rng.chance(MILLION));
         }
-        assert_eq!((rng.below(0), rng.between(4, 4), rng.between(u64::MAX, 0)), (0, 4, u64::MAX));
+        assert_eq!(
+            (rng.below(0), rng.between(4, 4), rng.between(u64::MAX, 0)),
+            (0, 4, u64::MAX)
+        );
         assert_eq!(rng.pick::<u8>(&[]), None);
     }
 

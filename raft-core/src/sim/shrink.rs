@@ -25,7 +25,12 @@ pub fn shrink(
     mut fails: impl FnMut(&Plan) -> Option<String>,
 ) -> Option<(Plan, String)> {
     let violated = fails(plan)?;
-    let mut shrinker = Shrinker { plan: plan.clone(), violated, fails, runs_left: RUNS_MAX };
+    let mut shrinker = Shrinker {
+        plan: plan.clone(),
+        violated,
+        fails,
+        runs_left: RUNS_MAX,
+    };
     shrinker.shorten();
     shrinker.drop_actions();
     loop {
@@ -87,7 +92,9 @@ impl<F: FnMut(&Plan) -> Option<String>> Shrinker<F> {
     /// Each knob to what it is in a calm world, or halfway there.
     fn turn_knobs(&mut self) {
         for name in Knobs::NAMES {
-            let Some(calm) = Knobs::CALM.get(name) else { continue };
+            let Some(calm) = Knobs::CALM.get(name) else {
+                continue;
+            };
             if *name == "events" || self.set(name, calm) {
                 continue;
             }
@@ -133,7 +140,11 @@ mod tests {
             .expect("a seed with both faults and losses");
         let (small, violated) = shrink(&plan, fails).expect("it fails");
         assert_eq!((small.actions.len(), violated.as_str()), (2, "x"));
-        assert!((101..=202).contains(&small.knobs.loss_ppm), "{}", small.knobs.loss_ppm);
+        assert!(
+            (101..=202).contains(&small.knobs.loss_ppm),
+            "{}",
+            small.knobs.loss_ppm
+        );
         assert_eq!(small.knobs.nodes, 2);
         assert_eq!(small.knobs.duplicate_ppm, 0);
     }

@@ -33,7 +33,11 @@ impl Trace {
     /// A trace that keeps this many lines, the newest.
     #[must_use]
     pub const fn keeping(lines_max: usize) -> Self {
-        Self { lines: VecDeque::new(), lines_max, dropped: 0 }
+        Self {
+            lines: VecDeque::new(),
+            lines_max,
+            dropped: 0,
+        }
     }
 
     /// Adds a line.
@@ -60,9 +64,18 @@ impl Trace {
         text.truncate(text.trim_end().len());
         text.push('\n');
         if self.dropped > 0 {
-            let _ = writeln!(text, "{:>14} {} earlier lines are not kept", "...", self.dropped);
+            let _ = writeln!(
+                text,
+                "{:>14} {} earlier lines are not kept",
+                "...", self.dropped
+            );
         }
-        for Line { at, node, text: what } in &self.lines {
+        for Line {
+            at,
+            node,
+            text: what,
+        } in &self.lines
+        {
             let (seconds, nanos) = (at / 1_000_000_000, at % 1_000_000_000);
             let indent = node.map_or(0, |node| node * COLUMN);
             let sign = if node.is_none() { "== " } else { "" };

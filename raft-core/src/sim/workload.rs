@@ -224,11 +224,20 @@ impl Workload {
     pub fn new(config: WorkloadConfig, now: u64) -> Self {
         let mut rng = Rng::new(config.seed);
         let think = nanos(config.think_max);
-        let ready: Vec<u64> =
-            (0..config.clients).map(|_| now.saturating_add(rng.below(think))).collect();
+        let ready: Vec<u64> = (0..config.clients)
+            .map(|_| now.saturating_add(rng.below(think)))
+            .collect();
         let client = |(id, ready): (u32, &u64)| {
-            let window = if id % 3 == 2 { config.pipeline_max.max(1) } else { 1 };
-            Client::new(*ready, window, NodeId(1 + u64::from(id) % config.nodes.max(1)))
+            let window = if id % 3 == 2 {
+                config.pipeline_max.max(1)
+            } else {
+                1
+            };
+            Client::new(
+                *ready,
+                window,
+                NodeId(1 + u64::from(id) % config.nodes.max(1)),
+            )
         };
         Self {
             clients: (0..config.clients).zip(&ready).map(client).collect(),
@@ -320,7 +329,12 @@ impl Workload {
         }
         self.stats.attempts += 1;
         self.requests.push((id, open.serial));
-        Request { id: request, client: id, node, kind: open.request() }
+        Request {
+            id: request,
+            client: id,
+            node,
+            kind: open.request(),
+        }
     }
 
     fn give_up(&mut self, id: ClientId, place_open: usize, now: u64) {
@@ -375,11 +389,22 @@ impl Workload {
     }
 
     fn choose(&mut self, id: ClientId, key: u64) -> What {
-        let Mix { put, compare_and_set, get, read_bounded, read_local, .. } = self.config.mix;
+        let Mix {
+            put,
+            compare_and_set,
+            get,
+            read_bounded,
+            read_local,
+            ..
+        } = self.config.mix;
         let mut dice = self.rng.below(100);
         let mut is = |share: u8| {
             let hit = dice < u64::from(share);
-            dice = if hit { u64::MAX } else { dice.saturating_sub(u64::from(share)) };
+            dice = if hit {
+                u64::MAX
+            } else {
+                dice.saturating_sub(u64::from(share))
+            };
             hit
         };
         let (put, swap, get) = (is(put), is(compare_and_set), is(get));
@@ -398,19 +423,37 @@ impl Workload {
         } else {
             self.written += 1;
             let new = self.written;
-            if put { Action::Put(new) } else { self.swap(key, new) }
+            if put {
+                Action::Put(new)
+            } else {
+                self.swap(key, new)
+            }
         };
         let client = &mut self.clients[place(id)];
         client.sequence += 1;
         let (sequence, floor) = (client.sequence, client.floor());
-        let command = Command { client: u64::from(id.0), sequence, floor, key, action };
-        What::Command { sequence, action, bytes: command.encode() }
+        let command = Command {
+            client: u64::from(id.0),
+            sequence,
+            floor,
+            key,
+            action,
+        };
+        What::Command {
+            sequence,
+            action,
+            bytes: command.encode(),
+        }
     }
 
     /// A swap that mostly expects what was seen last, so that many succeed and some don't.
     fn swap(&mut self, key: u64, new: u64) -> Action {
         let seen = self.seen.get(&key).copied().unwrap_or(INITIAL_VALUE);
-        let expect = if self.rng.below(5) == 0 { self.rng.below(new) } else { seen };
+        let expect = if self.rng.below(5) == 0 {
+            self.rng.below(new)
+        } else {
+            seen
+        };
         Action::CompareAndSet { expect, new }
     }
 
@@ -428,8 +471,12 @@ impl Workload {
         index: Index,
         now: u64,
     ) -> Result<(), Violation> {
-        let request = usize::try_from(id.0).ok().and_then(|id| self.requests.get(id));
-        let Some((client, serial)) = request.copied() else { return Ok(()) };
+        let request = usize::try_from(id.0)
+            .ok()
+            .and_then(|id| self.requests.get(id));
+        let Some((client, serial)) = request.copied() else {
+            return Ok(());
+        };
         let found = self.clients[place(client)].find(serial);
         // An answer to what was answered before, or given up.
         let Some(open) = found else { return Ok(()) };
@@ -492,7 +539,8 @@ impl Workload {
         let think = self.rng.below(nanos(self.config.think_max));
         let open = self.clients[place(id)].close(place_open, now.saturating_add(think));
         if let Some(operation) = open.operation {
-            self.history.complete(operation, Outcome::Ok(returned), now.max(open.called));
+            self.history
+                .complete(operation, Outcome::Ok(returned), now.max(open.called));
             if !open.is_command() {
                 self.history.record_index(operation, index.0);
             }

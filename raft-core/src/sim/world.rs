@@ -186,10 +186,17 @@ impl World {
         self.now = at;
         self.events += 1;
         if self.events > self.plan.knobs.events * EVENTS_FACTOR_MAX + EVENTS_SPARE {
-            return Err(Violation { invariant: "runaway", detail: self.summary() });
+            return Err(Violation {
+                invariant: "runaway",
+                detail: self.summary(),
+            });
         }
         self.handle(happening)?;
-        Ok(if self.phase.is_over() { Turn::Over } else { Turn::Goes })
+        Ok(if self.phase.is_over() {
+            Turn::Over
+        } else {
+            Turn::Goes
+        })
     }
 
     fn handle(&mut self, happening: Happening) -> Result<(), Violation> {
@@ -235,7 +242,11 @@ impl World {
         then: impl FnOnce(&mut Self, usize) -> Result<(), Violation>,
     ) -> Result<(), Violation> {
         let node = &self.nodes[life.node];
-        if node.epoch == life.epoch && node.is_up() { then(self, life.node) } else { Ok(()) }
+        if node.epoch == life.epoch && node.is_up() {
+            then(self, life.node)
+        } else {
+            Ok(())
+        }
     }
 
     // --- Stepping a server ---
@@ -261,7 +272,10 @@ impl World {
     fn wake_after(&mut self, node: usize, pause: u64) {
         let target = &mut self.nodes[node];
         target.inbox.awaited = true;
-        let life = Life { node, epoch: target.epoch };
+        let life = Life {
+            node,
+            epoch: target.epoch,
+        };
         self.schedule.push(self.now + pause, Happening::Wake(life));
     }
 
@@ -284,10 +298,16 @@ impl World {
     /// will find that it came too early, and schedule this.
     fn arm_tick(&mut self, node: usize) {
         let target = &mut self.nodes[node];
-        let Some(raft) = target.raft.as_ref().filter(|_| target.frozen_until.is_none()) else {
+        let Some(raft) = target
+            .raft
+            .as_ref()
+            .filter(|_| target.frozen_until.is_none())
+        else {
             return;
         };
-        let Some(at) = raft.deadline().and_then(|local| target.clock.when(local)) else { return };
+        let Some(at) = raft.deadline().and_then(|local| target.clock.when(local)) else {
+            return;
+        };
         // A tick that is due already comes a little later: no shell is infinitely fast.
         let at = at.max(self.now + 1);
         if target.tick_at.is_none_or(|scheduled| at < scheduled) {
@@ -308,13 +328,22 @@ impl World {
             self.counts.count(super::faults::Fault::EarlyTick);
             target.inbox.push(Event::Tick);
         }
-        let Some(raft) = &mut target.raft else { return Ok(()) };
+        let Some(raft) = &mut target.raft else {
+            return Ok(());
+        };
         let local = target.clock.read(self.now);
         self.ghost.before_step(raft);
         for _ in 0..self.knobs.batch.max(1) {
-            let Some(event) = target.inbox.pop() else { break };
-            if let Event::Read { ticket, consistency } = &event {
-                self.ghost.read_invoked(target.id, *ticket, *consistency, self.now);
+            let Some(event) = target.inbox.pop() else {
+                break;
+            };
+            if let Event::Read {
+                ticket,
+                consistency,
+            } = &event
+            {
+                self.ghost
+                    .read_invoked(target.id, *ticket, *consistency, self.now);
             }
             if let Some(trace) = &mut self.trace {
                 trace.line(self.now, Some(node), telling::event(&event));
@@ -332,20 +361,29 @@ impl World {
 
     /// Has the ghost look at what the step did, before anybody else can see it.
     fn judge(&mut self, node: usize) -> Result<(), Violation> {
-        let Some(raft) = &self.nodes[node].raft else { return Ok(()) };
+        let Some(raft) = &self.nodes[node].raft else {
+            return Ok(());
+        };
         self.hash = fold(fold(self.hash, self.now), node as u64);
         self.hash = fold(self.hash, raft.term().0 ^ (raft.commit().0 << 24));
-        self.hash = fold(self.hash, raft.last().index.0 ^ ((self.out.messages.len() as u64) << 40));
+        self.hash = fold(
+            self.hash,
+            raft.last().index.0 ^ ((self.out.messages.len() as u64) << 40),
+        );
         if let Err(detail) = raft.check() {
             let detail = format!("{}: {detail}", raft.id());
-            return Err(Violation { invariant: "server-state", detail });
+            return Err(Violation {
+                invariant: "server-state",
+                detail,
+            });
         }
         self.ghost.after_step(self.now, raft, &self.out)?;
         if self.knobs.lease_per_mille > 0 && self.ghost.fresh_commit().is_some() {
             let now = self.now;
-            let running = self.nodes.iter().filter_map(|node| {
-                node.raft.as_ref().map(|raft| (raft, node.clock.read(now)))
-            });
+            let running = self
+                .nodes
+                .iter()
+                .filter_map(|node| node.raft.as_ref().map(|raft| (raft, node.clock.read(now))));
             self.ghost.check_leases(running)?;
         }
         Ok(())
@@ -359,7 +397,12 @@ impl World {
             let raft = node.raft.as_ref()?;
             (raft.role() == RoleName::Leader).then(|| (raft.term(), place))
         };
-        self.nodes.iter().enumerate().filter_map(leads).max().map(|(_, place)| place)
+        self.nodes
+            .iter()
+            .enumerate()
+            .filter_map(leads)
+            .max()
+            .map(|(_, place)| place)
     }
 
     /// The longest election timeout.
@@ -388,8 +431,16 @@ impl World {
                     raft.commit(),
                     node.machine.applied,
                     raft.durable(),
-                    if raft.is_quarantined() { " quarantined" } else { "" },
-                    if raft.membership().is_joint() { " joint" } else { "" },
+                    if raft.is_quarantined() {
+                        " quarantined"
+                    } else {
+                        ""
+                    },
+                    if raft.membership().is_joint() {
+                        " joint"
+                    } else {
+                        ""
+                    },
                 )
             }
         });

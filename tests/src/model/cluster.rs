@@ -422,8 +422,14 @@ impl Cluster {
         usize::try_from(to).map_or(usize::MAX, |to| to - 1)
     }
 
-    /// Puts what a node sent under way.
+    /// Puts what a node sent under way. Of the questions whether somebody could win, the network
+    /// keeps only those of the latest campaign, which are known by their number in earnest.
     pub(super) fn send(&self, state: &mut State, sent: &[u32]) {
+        let asks = |id: &&u32| matches!(self.messages.get(**id).message, Message::PreVote(_));
+        if let Some(id) = sent.iter().find(asks) {
+            let candidate = self.messages.get(*id).from;
+            state.network.retain(|id| !of_campaign(self.messages.get(*id), candidate));
+        }
         for id in sent {
             let message = self.messages.get(*id);
             let receiver = self.node(state, self.receiver(*id));
@@ -543,6 +549,16 @@ impl Cluster {
 fn void(receiver: &Node, message: &Envelope) -> bool {
     let durable = receiver.disk.image.hard_state.term;
     !receiver.in_batch() && network::is_void(&receiver.raft, durable, message)
+}
+
+/// Whether it belongs to a campaign of `candidate` before the vote.
+fn of_campaign(envelope: &Envelope, candidate: NodeId) -> bool {
+    let asked_by = |message: &Message| match message {
+        Message::PreVote(_) => Some(envelope.from),
+        Message::PreVoteReply(_) => Some(envelope.to),
+        _ => None,
+    };
+    asked_by(&envelope.message) == Some(candidate)
 }
 
 const fn is_pre_vote(envelope: &Envelope) -> bool {

@@ -45,7 +45,7 @@ impl Network {
 ///
 /// Terms that are durable only grow, a server is a candidate of a term only when it has just
 /// entered it, and a leader only after that. So an answer to a candidate or leader that has left
-/// office comes too late for ever.
+/// office comes too late for ever. So does one to a pre-vote that is over, by its number.
 pub(super) fn is_void(raft: &Raft, durable: Term, envelope: &Envelope) -> bool {
     let (role, term) = (raft.role(), envelope.term);
     let in_office = |office: RoleName| raft.term() == term && role == office;
@@ -57,7 +57,7 @@ pub(super) fn is_void(raft: &Raft, durable: Term, envelope: &Envelope) -> bool {
             let may_yet_lead = in_office(RoleName::Candidate) || in_office(RoleName::Leader);
             term <= durable && !may_yet_lead
         }
-        Message::PreVoteReply(reply) => reply.asked_in < durable && term <= durable,
+        Message::PreVoteReply(_) => term <= durable && role != RoleName::PreCandidate,
         Message::TimeoutNow | Message::ReadIndexReply(_) | Message::StaleTerm => term < durable,
         Message::WrongIncarnation => true,
         Message::PreVote(_)

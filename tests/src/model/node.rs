@@ -7,11 +7,10 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use bytes::Bytes;
 use raft_core::event::{RoleName, Write};
 use raft_core::{
     Config, Consistency, Envelope, Event, Incarnation, Index, MemberChange, Membership, Message,
-    NodeId, Output, Position, Raft, SnapshotMeta, Term, Ticket, Time,
+    NodeId, Output, Position, Raft, Round, SnapshotMeta, Term, Ticket, Time,
 };
 
 use super::disk::Disk;
@@ -97,6 +96,9 @@ pub(super) struct Node {
     /// What was taken in but not flushed has led to this so far.
     batch: Option<Box<Output>>,
     pub(super) applied: Index,
+    /// The number of the latest question for a read barrier, in whatever life: a server begins each
+    /// with a number that it never used, and how it finds one is not what is explored here.
+    questions: Round,
 }
 
 /// What others have to know of a step, in order.
@@ -131,7 +133,7 @@ pub(super) struct Effect {
 
 impl Node {
     /// A node that starts from its disk.
-    pub(super) fn start(rules: &Rules, id: NodeId, disk: Disk) -> Effect {
+    pub(super) fn start(rules: &Rules, id: NodeId, disk: Disk, questions: Round) -> Effect {
         let mut batch = Output::default();
         let recovered = disk.recover();
         let applied = recovered.applied.max(disk.snapshot.last.index);
@@ -145,6 +147,7 @@ impl Node {
             receiving: None,
             batch: None,
             applied,
+            questions,
         };
         let mut step = Step::new(rules, node);
         step.effect.facts.push(Fact::Restarted);
@@ -198,7 +201,7 @@ impl Node {
     }
 
     fn restart(&self, rules: &Rules, disk: Disk) -> Effect {
-        let mut effect = Self::start(rules, self.id(), disk);
+        let mut effect = Self::start(rules, self.id(), disk, self.questions);
         if !self.pending.is_empty() {
             effect.marks.add(Mark::WritesLost);
         }
@@ -266,7 +269,7 @@ impl<'a> Step<'a> {
             }
             Input::Propose(number) => Event::Propose {
                 ticket: Ticket(0),
-                command: Bytes::copy_from_slice(&[number]),
+                command: vec![number].into(),
             },
             Input::Change(number) => Event::ChangeMembership {
                 ticket: Ticket(u64::from(number)),
@@ -445,6 +448,10 @@ impl<'a> Step<'a> {
             let same = disk.image.term(index).is_some() && disk.image.term(index) == log.term(index);
             holds &= same || index <= log.base().index;
         }
+        if let Message::ReadIndex(question) = &envelope.message {
+            let questions = &mut self.effect.node.questions;
+            *questions = question.request.max(*questions);
+        }
         if envelope.message.is_of_leader() {
             self.effect.facts.push(Fact::Leads { term });
         }
@@ -494,6 +501,9 @@ impl<'a> Step<'a> {
             write.id = raft_core::WriteId(at as u64 + 1);
         }
         node.raft.rebase(self.now, NOW);
+        // A campaign may have the number of an earlier one, since the network loses what belongs to
+        // that one; so the number of campaigns tells no states apart.
+        node.raft.recount_questions(node.questions);
         self.effect
     }
 

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use raft_core::{Envelope, Membership};
+use raft_core::{Envelope, Membership, Round};
 
 use super::cluster::{Act, Cluster, NODES_MAX, Question, State};
 use super::configurations::{Bound, first_life_of, id_of};
@@ -56,7 +56,7 @@ impl Cluster {
             let founds = self.configuration.voters.contains(&at);
             let known = if founds { Arc::clone(&membership) } else { Arc::default() };
             let disk = Disk::new(first_life_of(at), known);
-            state.nodes[at] = self.start(Node::start(&self.rules, id_of(at), disk));
+            state.nodes[at] = self.start(Node::start(&self.rules, id_of(at), disk, Round(0)));
         }
         for scene in self.configuration.setup {
             self.play(&mut state, *scene);

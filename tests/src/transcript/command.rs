@@ -12,8 +12,8 @@ use raft_core::{Consistency, Index, NodeId, WriteId};
 pub enum Command {
     /// `cluster voters=1,2,3 spare=4 disks=slow lease=10 catch-up=1`: starts the servers.
     Cluster(Setup),
-    /// `disks slow`: from now on writes wait for `persist`; `disks fast`: no longer.
-    Disks(Disks),
+    /// `disk 2 slow`: from now on its writes wait for `persist`; `disk 2 fast`: no longer.
+    Disk(NodeId, Disk),
     /// `timeout 1`: the clock of this server alone runs until its election timeout has passed.
     Timeout(NodeId),
     /// `heartbeat 1`: the clock of this server alone runs for a heartbeat interval.
@@ -81,16 +81,18 @@ pub struct Setup {
     /// Servers that wait to be added.
     pub spare: Vec<NodeId>,
     /// When writes are durable.
-    pub disks: Disks,
+    pub disks: Disk,
     /// Leases, with this clock drift per mille.
     pub lease: Option<u32>,
     /// How many entries a learner may be behind when it is promoted.
     pub catch_up: Option<u64>,
+    /// How many bytes of entries a message carries; with 1, each entry travels alone.
+    pub append_bytes: Option<u64>,
 }
 
 /// When writes are durable.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Disks {
+pub enum Disk {
     /// At once, where the disk is not the topic.
     #[default]
     Fast,
@@ -131,7 +133,6 @@ impl FromStr for Command {
             ("heal", []) => Ok(Self::Heal),
             ("settle", []) => Ok(Self::Settle(Shown::All)),
             ("settle", ["quietly"]) => Ok(Self::Settle(Shown::Count)),
-            ("disks", [how]) => Ok(Self::Disks(disks(how)?)),
             ("pass", [span]) => Ok(Self::Pass(duration(span)?)),
             ("cluster", settings) => Ok(Self::Cluster(setup(settings)?)),
             ("deliver", [_, ..]) => Ok(Self::Deliver(links(&words)?)),
@@ -177,6 +178,7 @@ impl Command {
             ("wipe", []) => Self::Wipe(server),
             ("lose", [from]) => Self::Lose(server, Index(number(from)?)),
             ("elect", []) => Self::Elect(server),
+            ("disk", [how]) => Self::Disk(server, disk(how)?),
             _ => return Err("no such command".to_owned()),
         })
     }
@@ -188,22 +190,23 @@ fn setup(settings: &[&str]) -> Result<Setup, String> {
         match setting.split_once('=') {
             Some(("voters", list)) => setup.voters = ids(list)?,
             Some(("spare", list)) => setup.spare = ids(list)?,
-            Some(("disks", how)) => setup.disks = disks(how)?,
+            Some(("disks", how)) => setup.disks = disk(how)?,
             Some(("lease", drift)) => {
                 setup.lease = Some(drift.parse().map_err(|_| "not a drift per mille")?);
             }
             Some(("catch-up", entries)) => setup.catch_up = Some(number(entries)?),
+            Some(("append-bytes", bytes)) => setup.append_bytes = Some(number(bytes)?),
             _ => return Err(format!("no such setting: {setting}")),
         }
     }
     Ok(setup)
 }
 
-fn disks(how: &str) -> Result<Disks, String> {
+fn disk(how: &str) -> Result<Disk, String> {
     match how {
-        "fast" => Ok(Disks::Fast),
-        "slow" => Ok(Disks::Slow),
-        _ => Err("disks are fast or slow".to_owned()),
+        "fast" => Ok(Disk::Fast),
+        "slow" => Ok(Disk::Slow),
+        _ => Err("a disk is fast or slow".to_owned()),
     }
 }
 

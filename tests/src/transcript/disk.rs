@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use raft_core::event::Write;
+use raft_core::event::{Fetch, Write};
 use raft_core::{
     Entry, HardState, Incarnation, Index, Membership, Payload, Position, Recovered, SnapshotMeta,
     Term, Watermark,
@@ -74,8 +74,11 @@ impl Disk {
             assert_eq!(entry.index, self.last().next(), "a log has no gaps");
             self.entries.push(entry.clone());
         }
+        // What is written may be told to others from now on; truncation alone takes that back.
+        let told = self.watermark.index;
+        let kept = write.truncate.map_or(told, |from| told.min(from.prev()));
         let HardState { term, vote } = self.hard_state;
-        self.watermark = Watermark { term, vote, index: self.last() };
+        self.watermark = Watermark { term, vote, index: kept.max(self.last()) };
     }
 
     /// A snapshot is durable; the log stays as it is.
@@ -103,11 +106,22 @@ impl Disk {
         self.entries.iter().find(|entry| entry.index == index)
     }
 
-    /// The entries from one index to another, as far as they are here.
+    /// The entries that are asked for, as far as they are here: at least one, then as many as fit.
     #[must_use]
-    pub fn slice(&self, from: Index, to: Index) -> Vec<Entry> {
-        let wanted = |entry: &&Entry| from <= entry.index && entry.index <= to;
-        self.entries.iter().filter(wanted).cloned().collect()
+    pub fn fetch(&self, fetch: &Fetch) -> Vec<Entry> {
+        let mut room = fetch.bytes_max;
+        let mut fetched = Vec::new();
+        for entry in &self.entries {
+            if entry.index < fetch.from || entry.index > fetch.to {
+                continue;
+            }
+            if !fetched.is_empty() && entry.weight() > room {
+                break;
+            }
+            room = room.saturating_sub(entry.weight());
+            fetched.push(entry.clone());
+        }
+        fetched
     }
 
     /// What a server finds when it starts. Its state machine starts from the snapshot.

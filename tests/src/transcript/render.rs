@@ -171,17 +171,18 @@ pub fn entry(entry: &Entry) -> String {
     format!("{} {says}", entry.position())
 }
 
-/// A configuration: the voters, those of the old one if it is joint, and the learners.
+/// A configuration: the voters, of both halves if it is joint, and the learners.
 #[must_use]
 pub fn members(membership: &Membership) -> String {
     let list = |ids: Vec<NodeId>| {
         ids.iter().map(ToString::to_string).collect::<Vec<_>>().join(",")
     };
-    let mut text = format!("voters {}", list(membership.voters().iter().copied().collect()));
-    if membership.is_joint() {
-        let outgoing = list(membership.outgoing().iter().copied().collect());
-        let _ = write!(text, " and {outgoing}");
-    }
+    let voters = list(membership.voters().iter().copied().collect());
+    let mut text = if membership.is_joint() {
+        format!("old {} new {voters}", list(membership.outgoing().iter().copied().collect()))
+    } else {
+        format!("voters {voters}")
+    };
     let learners = membership.members().map(|(id, _)| id).filter(|id| !membership.is_voter(*id));
     let learners: Vec<NodeId> = learners.collect();
     if !learners.is_empty() {
@@ -250,7 +251,7 @@ pub fn observation(observation: &Observation) -> String {
             format!("is {} in term {term}: {}", role(*name), role_cause(*cause))
         }
         Observation::Leader { leader: Some(leader), term } => {
-            format!("follows {leader} in term {term}")
+            format!("knows the leader of term {term}: {leader}")
         }
         Observation::Leader { leader: None, .. } => "knows no leader".to_owned(),
         Observation::Committed(index) => format!("knows committed: {index}"),

@@ -15,7 +15,7 @@ use raft_core::{
     Membership, NodeId, Output, Raft, SnapshotMeta, Term, Time, WriteId,
 };
 
-use super::command::{Command, Disks, Link, Setup, Shown, Wish};
+use super::command::{Command, Disk as Speed, Link, Setup, Shown, Wish};
 use super::disk::Disk;
 use super::render::{self, Names};
 
@@ -23,7 +23,6 @@ use super::render::{self, Names};
 #[derive(Debug, Default)]
 pub struct Runner {
     servers: BTreeMap<NodeId, Server>,
-    disks: Disks,
     /// On their way, oldest first.
     links: BTreeMap<Link, VecDeque<Envelope>>,
     /// Set aside, to arrive late.
@@ -42,6 +41,7 @@ struct Server {
     config: Config,
     now: Time,
     disk: Disk,
+    speed: Speed,
     /// Writes that a power cut would undo.
     unsynced: VecDeque<Write>,
     fetching: Option<Arc<SnapshotMeta>>,
@@ -71,7 +71,7 @@ impl Runner {
     pub fn run(&mut self, command: &Command) -> Result<Vec<String>, String> {
         match command {
             Command::Cluster(setup) => self.start(setup)?,
-            Command::Disks(disks) => self.disks = *disks,
+            Command::Disk(id, speed) => self.server(*id)?.speed = *speed,
             Command::Timeout(id) => self.timeout(*id)?,
             Command::Heartbeat(id) => {
                 let server = self.server(*id)?;
@@ -151,11 +151,11 @@ impl Runner {
     // --- Life and death ---
 
     fn start(&mut self, setup: &Setup) -> Result<(), String> {
-        *self = Self { disks: setup.disks, ..Self::default() };
+        *self = Self::default();
         let founders = setup.voters.iter().map(|id| (*id, self.member(*id)));
         let membership = Membership::of_voters(founders.collect::<Vec<_>>());
         for id in setup.voters.iter().chain(&setup.spare) {
-            let incarnation = Incarnation(id.0);
+            let incarnation = Incarnation(id.0 * 10 + 1);
             let disk = if setup.voters.contains(id) {
                 Disk::founder(incarnation, membership.clone())
             } else {
@@ -164,8 +164,10 @@ impl Runner {
             let mut config = Config { seed: id.0, ..Config::default() };
             config.lease = setup.lease.map(|per_mille| ClockDrift { per_mille });
             config.catch_up_entries = setup.catch_up.unwrap_or(config.catch_up_entries);
+            config.append_bytes_max = setup.append_bytes.unwrap_or(config.append_bytes_max);
             let (now, unsynced) = (Time(0), VecDeque::new());
-            let server = Server { raft: None, config, now, disk, unsynced, fetching: None };
+            let speed = setup.disks;
+            let server = Server { raft: None, config, now, disk, speed, unsynced, fetching: None };
             self.servers.insert(*id, server);
             self.boot(*id)?;
         }
@@ -178,7 +180,7 @@ impl Runner {
     fn member(&self, id: NodeId) -> Member {
         let known = self.servers.get(&id).map(|server| server.disk.incarnation);
         let mut member = Member::at("");
-        member.incarnation = known.unwrap_or(Incarnation(id.0));
+        member.incarnation = known.unwrap_or(Incarnation(id.0 * 10 + 1));
         member
     }
 
@@ -455,8 +457,8 @@ impl Runner {
 
     fn write(&mut self, id: NodeId, write: Write) -> Option<Event> {
         let server = self.servers.get_mut(&id)?;
-        match self.disks {
-            Disks::Fast => {
+        match server.speed {
+            Speed::Fast => {
                 // What was written while the disk was slow goes first.
                 server.unsynced.push_back(write);
                 let mut last = WriteId(0);
@@ -466,7 +468,7 @@ impl Runner {
                 }
                 Some(Event::Persisted(last))
             }
-            Disks::Slow => {
+            Speed::Slow => {
                 server.unsynced.push_back(write);
                 None
             }
@@ -499,10 +501,10 @@ impl Runner {
     }
 
     fn fetch(&mut self, id: NodeId, fetch: Fetch) -> Event {
-        let Fetch { reader, from, to, .. } = fetch;
-        self.tell(id, format!("reads {from} to {to} back from its log"));
-        let entries = self.servers.get(&id).map(|server| server.disk.slice(from, to));
-        Event::Fetched { reader, entries: entries.unwrap_or_default() }
+        let entries = self.servers.get(&id).map(|server| server.disk.fetch(&fetch));
+        let entries = entries.unwrap_or_default();
+        self.tell(id, format!("reads back from its log [{}]", render::entries(&entries)));
+        Event::Fetched { reader: fetch.reader, entries }
     }
 
     // --- Looking on ---

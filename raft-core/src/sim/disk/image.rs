@@ -26,10 +26,15 @@ impl SnapshotSource for Image {
 
     fn copy(&self, name: &str, to: &mut dyn std::io::Write) -> Result<(), PortError> {
         let Some((_, content)) = self.files.iter().find(|(known, _)| known == name) else {
-            return Err(PortError { context: format!("no file {name}"), source: None });
+            return Err(PortError {
+                context: format!("no file {name}"),
+                source: None,
+            });
         };
-        to.write_all(content)
-            .map_err(|source| PortError { context: format!("copy {name}"), source: Some(source) })
+        to.write_all(content).map_err(|source| PortError {
+            context: format!("copy {name}"),
+            source: Some(source),
+        })
     }
 }
 
@@ -41,7 +46,10 @@ impl ImageSink {
     /// The image that the files make.
     #[must_use]
     pub fn into_image(self, meta: Arc<SnapshotMeta>) -> Image {
-        Image { meta, files: self.0 }
+        Image {
+            meta,
+            files: self.0,
+        }
     }
 }
 
@@ -50,7 +58,10 @@ impl SnapshotSink for ImageSink {
         let mut bytes = Vec::new();
         content
             .read_to_end(&mut bytes)
-            .map_err(|source| PortError { context: format!("add {name}"), source: Some(source) })?;
+            .map_err(|source| PortError {
+                context: format!("add {name}"),
+                source: Some(source),
+            })?;
         self.0.push((name.to_owned(), Bytes::from(bytes)));
         Ok(())
     }
@@ -71,7 +82,10 @@ mod tests {
         let image = sink.into_image(Arc::default());
         let mut copied = Vec::new();
         image.copy("state", &mut copied).expect("it is there");
-        assert_eq!((image.names(), copied), (vec!["state".to_owned()], b"abc".to_vec()));
+        assert_eq!(
+            (image.names(), copied),
+            (vec!["state".to_owned()], b"abc".to_vec())
+        );
         assert!(image.copy("other", &mut Vec::new()).is_err());
     }
 }

@@ -67,14 +67,21 @@ impl Plan {
     #[must_use]
     pub fn drawn(seed: u64, events: u64) -> Self {
         let mut rng = Rng::new(seed ^ 0x5157_4152_4d21);
-        let mut knobs = Knobs { events, ..Knobs::CALM };
+        let mut knobs = Knobs {
+            events,
+            ..Knobs::CALM
+        };
         draw_cluster(&mut rng, &mut knobs);
         draw_limits(&mut rng, &mut knobs);
         draw_network(&mut rng, &mut knobs);
         draw_disk(&mut rng, &mut knobs);
         draw_clients(&mut rng, &mut knobs);
         let actions = draw_actions(&mut rng, &knobs);
-        Self { seed, knobs, actions }
+        Self {
+            seed,
+            knobs,
+            actions,
+        }
     }
 }
 
@@ -85,13 +92,24 @@ fn percent(rng: &mut Rng, chance: u64) -> bool {
 
 /// A rate between these, or, more often than not, none.
 fn rate(rng: &mut Rng, low: u64, high: u64) -> u64 {
-    if percent(rng, 45) { rng.magnitude(low, high) } else { 0 }
+    if percent(rng, 45) {
+        rng.magnitude(low, high)
+    } else {
+        0
+    }
 }
 
 fn draw_cluster(rng: &mut Rng, knobs: &mut Knobs) {
-    knobs.founders = rng.pick(&[1, 2, 3, 3, 3, 3, 3, 4, 5, 5, 7]).copied().unwrap_or(3);
+    knobs.founders = rng
+        .pick(&[1, 2, 3, 3, 3, 3, 3, 4, 5, 5, 7])
+        .copied()
+        .unwrap_or(3);
     knobs.finale = u64::from(percent(rng, 15) && knobs.founders >= 3);
-    let spares = if percent(rng, 70) { rng.between(1, 2) } else { 0 };
+    let spares = if percent(rng, 70) {
+        rng.between(1, 2)
+    } else {
+        0
+    };
     knobs.nodes = (knobs.founders + spares).min(NODES_MAX);
     knobs.election_ns = rng.magnitude(100, 1000) * MS;
     knobs.election_spread_ns = knobs.election_ns * rng.between(25, 150) / 100;
@@ -129,9 +147,21 @@ fn draw_limits(rng: &mut Rng, knobs: &mut Knobs) {
     if percent(rng, 15) {
         knobs.reads = rng.magnitude(1, 16);
     }
-    knobs.snapshot_every = if percent(rng, 80) { rng.magnitude(10, 1000) } else { 0 };
-    knobs.keep_entries = if percent(rng, 50) { rng.magnitude(1, 200) } else { 0 };
-    knobs.machine_sync_every = if percent(rng, 40) { rng.magnitude(1, 500) } else { 0 };
+    knobs.snapshot_every = if percent(rng, 80) {
+        rng.magnitude(10, 1000)
+    } else {
+        0
+    };
+    knobs.keep_entries = if percent(rng, 50) {
+        rng.magnitude(1, 200)
+    } else {
+        0
+    };
+    knobs.machine_sync_every = if percent(rng, 40) {
+        rng.magnitude(1, 500)
+    } else {
+        0
+    };
 }
 
 fn draw_network(rng: &mut Rng, knobs: &mut Knobs) {
@@ -144,7 +174,11 @@ fn draw_network(rng: &mut Rng, knobs: &mut Knobs) {
     knobs.replay_ppm = rate(rng, 500, 20_000);
     knobs.ordered = u64::from(percent(rng, 40));
     knobs.batch = rng.magnitude(1, 64);
-    knobs.batch_ns = if percent(rng, 60) { knobs.delay_ns * rng.between(0, 100) / 100 } else { 0 };
+    knobs.batch_ns = if percent(rng, 60) {
+        knobs.delay_ns * rng.between(0, 100) / 100
+    } else {
+        0
+    };
     knobs.early_tick_ppm = rate(rng, 100, 20_000);
     knobs.chunks = rng.magnitude(1, 20);
     knobs.chunk_ns = knobs.delay_ns * rng.between(1, 6);
@@ -174,10 +208,26 @@ fn draw_clients(rng: &mut Rng, knobs: &mut Knobs) {
     knobs.put_percent = rng.between(5, 60);
     knobs.cas_percent = rng.between(0, 20);
     knobs.get_percent = rng.between(0, 10);
-    knobs.bounded_percent = if percent(rng, 30) { rng.between(1, 8) } else { 0 };
-    knobs.local_percent = if percent(rng, 30) { rng.between(1, 2) } else { 0 };
-    knobs.twice_percent = if percent(rng, 40) { rng.between(1, 20) } else { 0 };
-    knobs.abandon_percent = if percent(rng, 40) { rng.between(1, 50) } else { 0 };
+    knobs.bounded_percent = if percent(rng, 30) {
+        rng.between(1, 8)
+    } else {
+        0
+    };
+    knobs.local_percent = if percent(rng, 30) {
+        rng.between(1, 2)
+    } else {
+        0
+    };
+    knobs.twice_percent = if percent(rng, 40) {
+        rng.between(1, 20)
+    } else {
+        0
+    };
+    knobs.abandon_percent = if percent(rng, 40) {
+        rng.between(1, 50)
+    } else {
+        0
+    };
 }
 
 fn draw_actions(rng: &mut Rng, knobs: &Knobs) -> Vec<FaultAction> {
@@ -187,9 +237,15 @@ fn draw_actions(rng: &mut Rng, knobs: &Knobs) -> Vec<FaultAction> {
         Needs::Healing => knobs.finale == 0,
     };
     let share = rng.between(5, 60);
-    let on: Vec<&Kind> =
-        KINDS.iter().filter(|kind| percent(rng, share) && fits(kind.needs)).collect();
-    let many = if on.is_empty() { 0 } else { rng.magnitude(2, (knobs.events / 100).max(2)) };
+    let on: Vec<&Kind> = KINDS
+        .iter()
+        .filter(|kind| percent(rng, share) && fits(kind.needs))
+        .collect();
+    let many = if on.is_empty() {
+        0
+    } else {
+        rng.magnitude(2, (knobs.events / 100).max(2))
+    };
     let mut actions: Vec<FaultAction> = (0..many)
         .filter_map(|_| {
             let kind = rng.pick(&on)?;

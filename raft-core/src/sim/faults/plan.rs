@@ -24,7 +24,11 @@ impl Plan {
     /// A run in which nothing goes wrong.
     #[must_use]
     pub const fn calm(seed: u64) -> Self {
-        Self { seed, knobs: Knobs::CALM, actions: Vec::new() }
+        Self {
+            seed,
+            knobs: Knobs::CALM,
+            actions: Vec::new(),
+        }
     }
 }
 
@@ -211,8 +215,17 @@ impl fmt::Display for Target {
 
 impl fmt::Display for FaultAction {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { after, fault, target, span, amount } = self;
-        write!(f, "after {after} {fault} {target} span {span} amount {amount}")
+        let Self {
+            after,
+            fault,
+            target,
+            span,
+            amount,
+        } = self;
+        write!(
+            f,
+            "after {after} {fault} {target} span {span} amount {amount}"
+        )
     }
 }
 
@@ -226,7 +239,9 @@ impl fmt::Display for Plan {
                 writeln!(f, "{name} {}", value.unwrap_or_default())?;
             }
         }
-        self.actions.iter().try_for_each(|action| writeln!(f, "{action}"))
+        self.actions
+            .iter()
+            .try_for_each(|action| writeln!(f, "{action}"))
     }
 }
 
@@ -239,7 +254,10 @@ impl FromStr for Plan {
             let words: Vec<&str> = line.split_whitespace().collect();
             let blank = words.first().is_none_or(|word| word.starts_with('#'));
             if !blank && plan.take_line(&words).is_none() {
-                return Err(ParseError { line: place + 1, text: line.to_owned() });
+                return Err(ParseError {
+                    line: place + 1,
+                    text: line.to_owned(),
+                });
             }
         }
         Ok(plan)
@@ -250,7 +268,17 @@ impl Plan {
     fn take_line(&mut self, words: &[&str]) -> Option<()> {
         match words {
             ["seed", seed] => self.seed = seed.parse().ok()?,
-            ["after", after, fault, target, place, "span", span, "amount", amount] => {
+            [
+                "after",
+                after,
+                fault,
+                target,
+                place,
+                "span",
+                span,
+                "amount",
+                amount,
+            ] => {
                 self.actions.push(FaultAction {
                     after: after.parse().ok()?,
                     fault: Fault::named(fault)?,
@@ -291,8 +319,14 @@ mod tests {
 
     #[test]
     fn what_is_no_plan_is_refused_with_its_line() {
-        let error = "seed 1\n# fine\n\nnodes many".parse::<Plan>().expect_err("no number");
+        let error = "seed 1\n# fine\n\nnodes many"
+            .parse::<Plan>()
+            .expect_err("no number");
         assert_eq!((error.line, error.text.as_str()), (4, "nodes many"));
-        assert!("after 1 meteor node 1 span 0 amount 0".parse::<Plan>().is_err());
+        assert!(
+            "after 1 meteor node 1 span 0 amount 0"
+                .parse::<Plan>()
+                .is_err()
+        );
     }
 }

@@ -26,12 +26,19 @@ pub(super) fn check(
     for apply in &out.apply {
         match apply {
             Apply::Entries(entries) => {
-                entries.iter().try_for_each(|entry| check_entry(node, ledger, after, entry))?;
+                entries
+                    .iter()
+                    .try_for_each(|entry| check_entry(node, ledger, after, entry))?;
             }
             Apply::Restore(snapshot) => {
                 logs::check_snapshot(ledger, snapshot)?;
                 let (last, handed) = (snapshot.last.index, node.handed);
-                ensure!(last >= handed, ORDER, "{}: restores {last} after {handed}", after.node);
+                ensure!(
+                    last >= handed,
+                    ORDER,
+                    "{}: restores {last} after {handed}",
+                    after.node
+                );
                 node.handed = last;
             }
         }
@@ -72,10 +79,15 @@ fn check_entry(
         node.handed,
         after.commit
     );
-    let before = ledger.commit(entry.index.prev()).map(|commit| commit.link).unwrap_or_default();
+    let before = ledger
+        .commit(entry.index.prev())
+        .map(|commit| commit.link)
+        .unwrap_or_default();
     let link = before.then(entry);
     ensure!(
-        ledger.commit(entry.index).is_some_and(|commit| commit.link == link),
+        ledger
+            .commit(entry.index)
+            .is_some_and(|commit| commit.link == link),
         CONTENT,
         "{id}: {position} is another entry than the committed one"
     );

@@ -23,7 +23,10 @@ impl Link {
     /// The link of the entry that follows this one.
     pub(super) fn then(self, entry: &Entry) -> Self {
         let chain = fold(fold(self.chain, entry.term.0), of_payload(&entry.payload));
-        Self { term: entry.term, chain }
+        Self {
+            term: entry.term,
+            chain,
+        }
     }
 }
 
@@ -75,7 +78,11 @@ mod tests {
 
     fn entry(term: u64, bytes: &[u8]) -> Entry {
         let payload = Payload::Command(Bytes::copy_from_slice(bytes));
-        Entry { term: Term(term), index: Index(1), payload }
+        Entry {
+            term: Term(term),
+            index: Index(1),
+            payload,
+        }
     }
 
     #[test]
@@ -83,10 +90,18 @@ mod tests {
         let one = Link::default().then(&entry(1, b"command"));
         assert_eq!(one, Link::default().then(&entry(1, b"command")));
         assert_ne!(one, Link::default().then(&entry(2, b"command")), "the term");
-        assert_ne!(one, Link::default().then(&entry(1, b"command\0")), "the length");
+        assert_ne!(
+            one,
+            Link::default().then(&entry(1, b"command\0")),
+            "the length"
+        );
         assert_ne!(one, Link::default().then(&entry(1, b"commanD")), "a bit");
         assert_ne!(one, one.then(&entry(1, b"command")), "what was before");
-        let noop = Entry { term: Term(1), index: Index(1), payload: Payload::Noop };
+        let noop = Entry {
+            term: Term(1),
+            index: Index(1),
+            payload: Payload::Noop,
+        };
         assert_ne!(one, Link::default().then(&noop), "the kind");
     }
 

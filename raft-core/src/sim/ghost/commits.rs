@@ -25,8 +25,15 @@ pub(super) fn check(
     created: Option<Index>,
 ) -> Result<Option<Term>, Violation> {
     let (id, commit) = (after.node, after.commit);
-    ensure!(commit >= before.commit, MONOTONE, "{id}: {} -> {commit}", before.commit);
-    let Some(node) = nodes.get(id) else { return Ok(None) };
+    ensure!(
+        commit >= before.commit,
+        MONOTONE,
+        "{id}: {} -> {commit}",
+        before.commit
+    );
+    let Some(node) = nodes.get(id) else {
+        return Ok(None);
+    };
     if commit == before.commit {
         return Ok(None);
     }
@@ -89,7 +96,9 @@ fn check_new(
     );
     let on_disk = |membership: &Membership, id: NodeId| {
         let accepted = |life: Incarnation| membership.accepts(id, life);
-        nodes.get(id).is_some_and(|voter| voter.holds(commit, link, accepted))
+        nodes
+            .get(id)
+            .is_some_and(|voter| voter.holds(commit, link, accepted))
     };
     let agreed = deciding(node, before, created)
         .any(|membership| quorum::agrees(membership, |id| on_disk(membership, id)));
@@ -112,13 +121,16 @@ fn check_new(
 /// not have committed the joint one.)
 fn deciding(node: &Node, before: Index, created: Index) -> impl Iterator<Item = &Arc<Membership>> {
     let (_, latest) = node.configuration_at(created.prev());
-    let proposed = node.configurations.windows(2).filter_map(move |pair| match pair {
-        [previous, next] if next.0 >= created => {
-            let independent = previous.0 <= before || memberships::takes_back(previous, next);
-            independent.then_some(&next.1)
-        }
-        _ => None,
-    });
+    let proposed = node
+        .configurations
+        .windows(2)
+        .filter_map(move |pair| match pair {
+            [previous, next] if next.0 >= created => {
+                let independent = previous.0 <= before || memberships::takes_back(previous, next);
+                independent.then_some(&next.1)
+            }
+            _ => None,
+        });
     std::iter::once(latest).chain(proposed)
 }
 
@@ -139,7 +151,9 @@ fn record(node: &Node, ledger: &mut Ledger, commit: Index, term: Term) {
 /// Raft's Figure 8: an entry of an older term is on a quorum of disks, and yet its leader must not
 /// take it for committed.
 pub(super) fn is_figure_8(nodes: &Nodes, after: &Summary) -> bool {
-    let Some(node) = nodes.get(after.node).filter(|_| after.leads()) else { return false };
+    let Some(node) = nodes.get(after.node).filter(|_| after.leads()) else {
+        return false;
+    };
     let commit_term = node.log.link(after.commit).map(|link| link.term);
     if commit_term == Some(after.term) {
         return false;
@@ -151,6 +165,8 @@ pub(super) fn is_figure_8(nodes: &Nodes, after: &Summary) -> bool {
     };
     let (_, membership) = node.configuration();
     quorum::agrees(membership, |id| {
-        nodes.get(id).is_some_and(|voter| voter.disk.holds(index, link))
+        nodes
+            .get(id)
+            .is_some_and(|voter| voter.disk.holds(index, link))
     })
 }

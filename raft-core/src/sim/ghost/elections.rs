@@ -29,7 +29,9 @@ pub(super) fn check(
 /// is durable.
 fn check_votes(nodes: &Nodes, after: &Summary) -> Result<(), Violation> {
     let (leader, term) = (after.node, after.term);
-    let Some(node) = nodes.get(leader) else { return Ok(()) };
+    let Some(node) = nodes.get(leader) else {
+        return Ok(());
+    };
     let (index, membership) = node.configuration();
     let own = node.hard_state;
     let voted = |id: NodeId| {
@@ -45,14 +47,20 @@ fn check_votes(nodes: &Nodes, after: &Summary) -> Result<(), Violation> {
         quorum::agrees(membership, voted),
         ELECTED,
         "{leader} leads term {term} with the votes of {:?} under {index}: {membership:?}",
-        membership.members().map(|(id, _)| id).filter(|id| voted(*id)).collect::<Vec<_>>()
+        membership
+            .members()
+            .map(|(id, _)| id)
+            .filter(|id| voted(*id))
+            .collect::<Vec<_>>()
     );
     Ok(())
 }
 
 /// §5.4.3, Leader Completeness: all that was committed in earlier terms is in the leader's log.
 fn check_completeness(nodes: &Nodes, ledger: &Ledger, after: &Summary) -> Result<(), Violation> {
-    let Some(node) = nodes.get(after.node) else { return Ok(()) };
+    let Some(node) = nodes.get(after.node) else {
+        return Ok(());
+    };
     let (index, link) = ledger.committed_below(after.term);
     // What it compacted away was committed, and was compared when it was.
     ensure!(
@@ -74,13 +82,19 @@ pub(super) fn check_later_leader(
     ledger: &Ledger,
     committer: &Summary,
 ) -> Result<(), Violation> {
-    let Some((term, leader)) = ledger.newest_leader() else { return Ok(()) };
-    let Some(later) = nodes.get(leader) else { return Ok(()) };
+    let Some((term, leader)) = ledger.newest_leader() else {
+        return Ok(());
+    };
+    let Some(later) = nodes.get(leader) else {
+        return Ok(());
+    };
     if term <= committer.term || !later.summary.leads() || later.summary.term != term {
         return Ok(());
     }
     let index = ledger.commit_last();
-    let Some(commit) = ledger.commit(index) else { return Ok(()) };
+    let Some(commit) = ledger.commit(index) else {
+        return Ok(());
+    };
     ensure!(
         index < later.log.base() || later.log.holds(index, commit.link),
         COMPLETE,

@@ -44,7 +44,10 @@ pub(super) struct Commit {
 
 impl Default for Ledger {
     fn default() -> Self {
-        let founding = Commit { link: Link::default(), by_term: Term(0) };
+        let founding = Commit {
+            link: Link::default(),
+            by_term: Term(0),
+        };
         Self {
             leaders: Vec::new(),
             entries: vec![Entries::default()],
@@ -80,7 +83,10 @@ impl Ledger {
         if here.first.term == position.term && (position.term.0 > 0 || position.index.0 == 0) {
             return Some(here.first);
         }
-        here.others.iter().find(|link| link.term == position.term).copied()
+        here.others
+            .iter()
+            .find(|link| link.term == position.term)
+            .copied()
     }
 
     pub(super) fn created(&mut self, index: Index, link: Link) {
@@ -108,7 +114,8 @@ impl Ledger {
 
     /// Whether a position is that of a committed entry.
     pub(super) fn is_committed(&self, position: Position) -> bool {
-        self.commit(position.index).is_some_and(|commit| commit.link.term == position.term)
+        self.commit(position.index)
+            .is_some_and(|commit| commit.link.term == position.term)
     }
 
     /// The next index is committed.
@@ -123,7 +130,11 @@ impl Ledger {
 
     /// The committed configuration in force at an index.
     pub(super) fn configuration_at(&self, index: Index) -> Option<(Index, &Arc<Membership>)> {
-        let found = self.configurations.iter().rev().find(|(from, _)| *from <= index)?;
+        let found = self
+            .configurations
+            .iter()
+            .rev()
+            .find(|(from, _)| *from <= index)?;
         Some((found.0, &found.1))
     }
 
@@ -172,7 +183,10 @@ mod tests {
     use super::*;
 
     fn link(term: u64, chain: u64) -> Link {
-        Link { term: Term(term), chain }
+        Link {
+            term: Term(term),
+            chain,
+        }
     }
 
     #[test]
@@ -220,6 +234,9 @@ mod tests {
         assert_eq!(ledger.applied_before(10), Index(0));
         assert_eq!(ledger.applied_before(11), Index(2));
         assert_eq!(ledger.applied_before(100), Index(3));
-        assert_eq!((ledger.digest(Index(3), 7), ledger.digest(Index(3), 8)), (7, 7));
+        assert_eq!(
+            (ledger.digest(Index(3), 7), ledger.digest(Index(3), 8)),
+            (7, 7)
+        );
     }
 }

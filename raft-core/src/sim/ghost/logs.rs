@@ -48,8 +48,16 @@ pub(super) fn carry(
         issued(node, write);
     }
     let (mirrored, shown) = (node.log.last_position(), after.last);
-    ensure!(mirrored == shown, WRITES, "{}: wrote up to {mirrored}, is at {shown}", after.node);
-    let hard_state = HardState { term: after.term, vote: after.vote };
+    ensure!(
+        mirrored == shown,
+        WRITES,
+        "{}: wrote up to {mirrored}, is at {shown}",
+        after.node
+    );
+    let hard_state = HardState {
+        term: after.term,
+        vote: after.vote,
+    };
     ensure!(
         node.issued == hard_state,
         WRITES,
@@ -67,12 +75,25 @@ fn check_write(
     after: &Summary,
 ) -> Result<(), Violation> {
     let id = after.node;
-    ensure!(write.id > node.last_write, WRITES, "{id}: write {} again", write.id);
+    ensure!(
+        write.id > node.last_write,
+        WRITES,
+        "{id}: write {} again",
+        write.id
+    );
     // §5.3, Leader Append-Only.
     if before.still_leads(after) {
         let term = after.term;
-        ensure!(write.reset.is_none(), APPEND_ONLY, "{id} leads {term}, and resets its log");
-        ensure!(write.truncate.is_none(), APPEND_ONLY, "{id} leads {term}, and truncates its log");
+        ensure!(
+            write.reset.is_none(),
+            APPEND_ONLY,
+            "{id} leads {term}, and resets its log"
+        );
+        ensure!(
+            write.truncate.is_none(),
+            APPEND_ONLY,
+            "{id} leads {term}, and truncates its log"
+        );
         let foreign = write.entries.iter().find(|entry| entry.term != term);
         ensure!(
             foreign.is_none(),
@@ -113,11 +134,15 @@ fn check_reset(
 /// §7: what a snapshot says of itself agrees with what was committed.
 pub(super) fn check_snapshot(ledger: &Ledger, snapshot: &SnapshotMeta) -> Result<(), Violation> {
     let last = snapshot.last;
-    ensure!(ledger.is_committed(last), SNAPSHOT, "{last} is not committed");
+    ensure!(
+        ledger.is_committed(last),
+        SNAPSHOT,
+        "{last} is not committed"
+    );
     if let Some((index, membership)) = ledger.configuration_at(last.index) {
         let founding = last.index == Index(0) && snapshot.membership.is_blank();
-        let same = Arc::ptr_eq(membership, &snapshot.membership)
-            || **membership == *snapshot.membership;
+        let same =
+            Arc::ptr_eq(membership, &snapshot.membership) || **membership == *snapshot.membership;
         ensure!(
             founding || (index == snapshot.membership_index && same),
             SNAPSHOT,
@@ -152,20 +177,34 @@ fn check_truncate(
         before.commit
     );
     let Some(removed) = node.log.link(from) else {
-        return Err(Violation::new(TRUNCATION, format!("{id}: from {from}, beyond its log")));
+        return Err(Violation::new(
+            TRUNCATION,
+            format!("{id}: from {from}, beyond its log"),
+        ));
     };
     ensure!(
-        ledger.commit(from).is_none_or(|commit| commit.link != removed),
+        ledger
+            .commit(from)
+            .is_none_or(|commit| commit.link != removed),
         TRUNCATION,
         "{id}: from {from}, which is committed, though {id} did not know it"
     );
-    let put = out.write.iter().flat_map(|write| &write.entries).find(|e| e.index == from);
+    let put = out
+        .write
+        .iter()
+        .flat_map(|write| &write.entries)
+        .find(|e| e.index == from);
     let Some(put) = put else {
-        return Err(Violation::new(TRUNCATION, format!("{id}: from {from}, for nothing")));
+        return Err(Violation::new(
+            TRUNCATION,
+            format!("{id}: from {from}, for nothing"),
+        ));
     };
     // Several truncations of one batch end up as one; then the first entry may be an equal one.
-    let truncations =
-        out.observations.iter().filter(|seen| matches!(seen, Observation::Truncated { .. }));
+    let truncations = out
+        .observations
+        .iter()
+        .filter(|seen| matches!(seen, Observation::Truncated { .. }));
     ensure!(
         put.term != removed.term || truncations.count() > 1,
         TRUNCATION,
@@ -186,7 +225,11 @@ fn append(
 ) -> Result<bool, Violation> {
     let (id, position) = (after.node, entry.position());
     let last = node.log.last_position();
-    ensure!(entry.index == last.index.next(), LOG_MATCHING, "{id}: {position} after {last}");
+    ensure!(
+        entry.index == last.index.next(),
+        LOG_MATCHING,
+        "{id}: {position} after {last}"
+    );
     ensure!(
         last.term <= entry.term && entry.term <= after.term,
         LOG_MATCHING,
@@ -214,7 +257,8 @@ fn append(
     }
     node.log.push(link);
     if let Payload::Membership(membership) = &entry.payload {
-        node.configurations.push((entry.index, Arc::clone(membership)));
+        node.configurations
+            .push((entry.index, Arc::clone(membership)));
     }
     Ok(known.is_none())
 }
@@ -258,9 +302,16 @@ pub(super) fn persist(node: &mut Node, ledger: &Ledger, write: &Write) -> Result
     for entry in &write.entries {
         let position = entry.position();
         let last = node.disk.last();
-        ensure!(entry.index == last.next(), WRITES, "{id}: {position} persisted after {last}");
+        ensure!(
+            entry.index == last.next(),
+            WRITES,
+            "{id}: {position} persisted after {last}"
+        );
         let Some(link) = ledger.entry(position) else {
-            return Err(Violation::new(WRITES, format!("{id}: {position} was never issued")));
+            return Err(Violation::new(
+                WRITES,
+                format!("{id}: {position} was never issued"),
+            ));
         };
         node.disk.push(link);
     }
@@ -272,7 +323,9 @@ pub(super) fn persist(node: &mut Node, ledger: &Ledger, write: &Write) -> Result
 pub(super) fn is_stale(node: &Node, write: &Write) -> bool {
     let last: Option<Position> = write.entries.last().map(Entry::position);
     last.is_some_and(|last| {
-        node.log.link(last.index).is_none_or(|link| link.term != last.term)
+        node.log
+            .link(last.index)
+            .is_none_or(|link| link.term != last.term)
             && last.index > node.log.base()
     })
 }

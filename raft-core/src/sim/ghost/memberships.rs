@@ -44,7 +44,12 @@ pub(super) fn check_shown(
     if Arc::ptr_eq(&node.shown, shown) && Arc::ptr_eq(latest, shown) {
         return Ok(());
     }
-    ensure!(latest == shown, LATEST, "{}: {shown:?} instead of {latest:?}", after.node);
+    ensure!(
+        latest == shown,
+        LATEST,
+        "{}: {shown:?} instead of {latest:?}",
+        after.node
+    );
     node.shown = Arc::clone(shown);
     Ok(())
 }
@@ -112,5 +117,9 @@ fn check_next(
     if previous.is_joint() && term_at(*from) != term {
         return Ok(Step::FinishesAnother);
     }
-    Ok(if next.is_joint() { Step::Joint } else { Step::Plain })
+    Ok(if next.is_joint() {
+        Step::Joint
+    } else {
+        Step::Plain
+    })
 }

@@ -85,7 +85,9 @@ fn check_one(
         Message::AppendEntriesReply(reply) => check_append_reply(nodes, after, envelope, reply),
         Message::InstallSnapshotReply(reply) => check_install_reply(nodes, after, envelope, reply),
         Message::ReadIndex(question) => {
-            nodes.slot(after.node).question_sent(question.request, now, commit);
+            nodes
+                .slot(after.node)
+                .question_sent(question.request, now, commit);
             Ok(())
         }
         Message::ReadIndexReply(reply) => {
@@ -221,9 +223,9 @@ fn check_acknowledged(
     );
     let link = disk.link(index);
     node.acknowledged = node.acknowledged.max(index);
-    let leader = nodes.get(to).filter(|leader| {
-        leader.summary.leads() && leader.summary.term == envelope.term
-    });
+    let leader = nodes
+        .get(to)
+        .filter(|leader| leader.summary.leads() && leader.summary.term == envelope.term);
     // Below either base both hold the same committed entries.
     if let (Some(leader), Some(link)) = (leader, link)
         && index >= leader.log.base()

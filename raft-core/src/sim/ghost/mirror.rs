@@ -22,7 +22,10 @@ pub(super) struct Mirror {
 
 impl Default for Mirror {
     fn default() -> Self {
-        Self { base: Index(0), links: vec![Link::default()] }
+        Self {
+            base: Index(0),
+            links: vec![Link::default()],
+        }
     }
 }
 
@@ -86,7 +89,10 @@ mod tests {
     use crate::types::Term;
 
     fn link(chain: u64) -> Link {
-        Link { term: Term(1), chain }
+        Link {
+            term: Term(1),
+            chain,
+        }
     }
 
     #[test]

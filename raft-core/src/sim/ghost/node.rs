@@ -52,7 +52,11 @@ impl Summary {
             commit: raft.commit(),
             last: raft.last(),
             membership_index: raft.membership_index(),
-            quarantine: if raft.is_quarantined() { Quarantine::Held } else { Quarantine::Free },
+            quarantine: if raft.is_quarantined() {
+                Quarantine::Held
+            } else {
+                Quarantine::Free
+            },
         }
     }
 
@@ -195,7 +199,11 @@ impl Node {
 
     /// The configuration in force at an index of its log.
     pub(super) fn configuration_at(&self, index: Index) -> (Index, &Arc<Membership>) {
-        let found = self.configurations.iter().rev().find(|(from, _)| *from <= index);
+        let found = self
+            .configurations
+            .iter()
+            .rev()
+            .find(|(from, _)| *from <= index);
         let (from, membership) = found
             .or_else(|| self.configurations.first())
             .expect("never without one");
@@ -204,12 +212,18 @@ impl Node {
 
     /// What it voted in a term, as far as anybody was told.
     pub(super) fn vote_in(&self, term: Term) -> Option<&Vote> {
-        self.votes.iter().rev().find(|vote| vote.term <= term).filter(|vote| vote.term == term)
+        self.votes
+            .iter()
+            .rev()
+            .find(|vote| vote.term <= term)
+            .filter(|vote| vote.term == term)
     }
 
     /// For whom it voted in a term, as its disk must still know.
     pub(super) fn vote_on_disk(&self, term: Term) -> Option<NodeId> {
-        let vote = self.vote_in(term).filter(|vote| vote.memory == Memory::Whole);
+        let vote = self
+            .vote_in(term)
+            .filter(|vote| vote.memory == Memory::Whole);
         vote.map(|vote| vote.candidate)
     }
 
@@ -231,7 +245,9 @@ impl Node {
         }
         // What was lost still counts: whoever lost it does not vote before it has it again, and a
         // former life of the storage never votes again.
-        self.lost.iter().any(|lost| accepted(lost.incarnation) && lost.disk.holds(index, link))
+        self.lost
+            .iter()
+            .any(|lost| accepted(lost.incarnation) && lost.disk.holds(index, link))
     }
 
     /// It took a step.
@@ -260,7 +276,11 @@ impl Node {
 
     /// A question for a read barrier leaves the follower; repeats don't make it younger.
     pub(super) fn question_sent(&mut self, request: Round, now: u64, commit: Index) {
-        if self.questions.back().is_some_and(|(newest, _, _)| *newest >= request) {
+        if self
+            .questions
+            .back()
+            .is_some_and(|(newest, _, _)| *newest >= request)
+        {
             return;
         }
         if self.questions.len() == REMEMBERED_MAX {
@@ -270,7 +290,11 @@ impl Node {
     }
 
     pub(super) fn question(&self, request: Round) -> Option<(u64, Index)> {
-        let found = self.questions.iter().rev().find(|(asked, _, _)| *asked == request);
+        let found = self
+            .questions
+            .iter()
+            .rev()
+            .find(|(asked, _, _)| *asked == request);
         found.map(|(_, when, commit)| (*when, *commit))
     }
 }

@@ -52,7 +52,11 @@ fn majorities_meet(one: &BTreeSet<NodeId>, other: &BTreeSet<NodeId>) -> bool {
 }
 
 fn all_voters(membership: &Membership) -> impl Iterator<Item = NodeId> {
-    membership.voters().iter().chain(membership.outgoing()).copied()
+    membership
+        .voters()
+        .iter()
+        .chain(membership.outgoing())
+        .copied()
 }
 
 /// Whether the voters can be split so that one side is a quorum of the one configuration and the
@@ -60,7 +64,8 @@ fn all_voters(membership: &Membership) -> impl Iterator<Item = NodeId> {
 fn any_split(all: &[NodeId], one: &Membership, other: &Membership) -> bool {
     (0_u32..1 << all.len()).any(|side| {
         let is_on_side = |id: NodeId| {
-            all.binary_search(&id).is_ok_and(|place| side & (1 << place) != 0)
+            all.binary_search(&id)
+                .is_ok_and(|place| side & (1 << place) != 0)
         };
         agrees(one, is_on_side) && agrees(other, |id| !is_on_side(id))
     })
@@ -77,11 +82,15 @@ mod tests {
     }
 
     fn joint(from: &Membership, to: &Membership) -> Membership {
-        let removed = from.voters().difference(to.voters()).map(|id| MemberChange::Remove(*id));
+        let removed = from
+            .voters()
+            .difference(to.voters())
+            .map(|id| MemberChange::Remove(*id));
         let added = to.voters().difference(from.voters());
         let added = added.map(|id| MemberChange::Voter(*id, Member::at("")));
         let changes: Vec<_> = removed.chain(added).collect();
-        from.changed(&changes).map_or_else(|_| from.clone(), |target| from.towards(&target))
+        from.changed(&changes)
+            .map_or_else(|_| from.clone(), |target| from.towards(&target))
     }
 
     fn brute(one: &Membership, other: &Membership) -> bool {

@@ -120,10 +120,18 @@ impl Reads {
         index: Index,
         Moment { now, trust }: Moment,
     ) -> Result<Option<Way>, Violation> {
-        let Some(pending) = self.0.remove(&(id, ticket)) else { return Ok(None) };
-        let Some(node) = nodes.get(id) else { return Ok(None) };
+        let Some(pending) = self.0.remove(&(id, ticket)) else {
+            return Ok(None);
+        };
+        let Some(node) = nodes.get(id) else {
+            return Ok(None);
+        };
         let commit = ledger.commit_last();
-        ensure!(index <= commit, BARRIER, "{id}, read {ticket}: {index}, of {commit} committed");
+        ensure!(
+            index <= commit,
+            BARRIER,
+            "{id}, read {ticket}: {index}, of {commit} committed"
+        );
         match pending.consistency {
             Consistency::Linearizable => {
                 check_linearizable(&pending, id, ticket, index, trust)?;
@@ -168,7 +176,9 @@ fn check_linearizable(
 /// §8: a leader answers only after a quorum has followed it at a time after the question: after
 /// each of them echoed a round that began no earlier.
 fn check_confirmed(nodes: &Nodes, leader: &Summary, asked: u64) -> Result<(), Violation> {
-    let Some(node) = nodes.get(leader.node) else { return Ok(()) };
+    let Some(node) = nodes.get(leader.node) else {
+        return Ok(());
+    };
     let (_, membership) = node.configuration();
     let round = node.round_since(asked);
     let echoed = |id: NodeId| {
@@ -196,8 +206,12 @@ pub(super) fn check_barrier(
     reply: &ReadIndexReply,
     trust: Trust,
 ) -> Result<(), Violation> {
-    let asked = nodes.get(to).and_then(|follower| follower.question(reply.request));
-    let Some((asked, commit)) = asked else { return Ok(()) };
+    let asked = nodes
+        .get(to)
+        .and_then(|follower| follower.question(reply.request));
+    let Some((asked, commit)) = asked else {
+        return Ok(());
+    };
     ensure!(
         !trust.judges_reads() || reply.index >= commit,
         LINEARIZABLE,
@@ -227,9 +241,9 @@ fn bounded_least(ledger: &Ledger, asked: u64, bound: u64, clocks: Clocks) -> Ind
 }
 
 fn way(pending: &Pending, nodes: &Nodes, summary: &Summary, now: u64) -> Way {
-    let alone = nodes.get(summary.node).is_some_and(|node| {
-        quorum::agrees(node.configuration().1, |id| id == summary.node)
-    });
+    let alone = nodes
+        .get(summary.node)
+        .is_some_and(|node| quorum::agrees(node.configuration().1, |id| id == summary.node));
     if !summary.leads() {
         Way::Follower
     } else if pending.before_first_commit == Some(summary.term) {

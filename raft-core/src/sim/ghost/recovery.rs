@@ -80,7 +80,12 @@ fn check_itself(
     log: &[Entry],
 ) -> Result<(), Violation> {
     let id = node.summary.node;
-    let Recovered { snapshot, base, last, .. } = recovered;
+    let Recovered {
+        snapshot,
+        base,
+        last,
+        ..
+    } = recovered;
     logs::check_snapshot(ledger, snapshot)?;
     ensure!(
         base.index <= snapshot.last.index && ledger.is_committed(*base),
@@ -174,13 +179,15 @@ fn check_hard_state(node: &Node, recovered: &Recovered) -> Result<(), Violation>
 }
 
 /// What was durable is there, unless a write under way at the crash removed it.
-fn check_nothing_lost(
-    node: &Node,
-    recovered: &Recovered,
-    image: &Mirror,
-) -> Result<(), Violation> {
-    let removed = node.in_flight.iter().filter_map(|write| write.removes_from).min();
-    let end = removed.unwrap_or(Index(u64::MAX)).min(node.disk.last().next());
+fn check_nothing_lost(node: &Node, recovered: &Recovered, image: &Mirror) -> Result<(), Violation> {
+    let removed = node
+        .in_flight
+        .iter()
+        .filter_map(|write| write.removes_from)
+        .min();
+    let end = removed
+        .unwrap_or(Index(u64::MAX))
+        .min(node.disk.last().next());
     let mut index = image.base().max(node.disk.base());
     while index < end {
         ensure!(
@@ -208,7 +215,9 @@ fn check_knows_its_loss(
     }
     let acknowledged = node.acknowledged;
     let kept = acknowledged <= recovered.snapshot.last.index
-        || image.link(acknowledged).is_some_and(|link| node.disk.holds(acknowledged, link));
+        || image
+            .link(acknowledged)
+            .is_some_and(|link| node.disk.holds(acknowledged, link));
     let term_kept = recovered.hard_state.term >= node.sent_term;
     let vote = node.vote_on_disk(recovered.hard_state.term);
     let vote_kept = vote.is_none() || recovered.hard_state.vote == vote;
@@ -231,7 +240,10 @@ fn take(node: &mut Node, raft: Summary, recovered: &Recovered, image: Mirror) {
         Memory::Whole => {}
         Memory::Forgot => {
             let disk = std::mem::take(&mut node.disk);
-            node.lost.push(Lost { incarnation: node.summary.incarnation, disk });
+            node.lost.push(Lost {
+                incarnation: node.summary.incarnation,
+                disk,
+            });
             node.sent_term = recovered.hard_state.term;
             node.echo = Echo::default();
             for vote in &mut node.votes {

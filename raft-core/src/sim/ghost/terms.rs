@@ -15,7 +15,13 @@ const QUARANTINE: &str = "18: who lost acknowledged state does not take part in 
 /// §5.1: the term only grows; §5.2: within a term the vote changes only from nobody to somebody.
 pub(super) fn check_step(before: &Summary, after: &Summary) -> Result<(), Violation> {
     let node = after.node;
-    ensure!(after.term >= before.term, TERM_GROWS, "{node}: {} -> {}", before.term, after.term);
+    ensure!(
+        after.term >= before.term,
+        TERM_GROWS,
+        "{node}: {} -> {}",
+        before.term,
+        after.term
+    );
     ensure!(
         after.term > before.term || before.vote.is_none() || after.vote == before.vote,
         ONE_VOTE,
@@ -42,7 +48,11 @@ pub(super) fn check_leader(
     let (node, term) = (after.node, after.term);
     if after.leads() && !before.still_leads(after) {
         let other = ledger.leader(term);
-        ensure!(other.is_none(), ONE_LEADER, "term {term}: {node} after {other:?}");
+        ensure!(
+            other.is_none(),
+            ONE_LEADER,
+            "term {term}: {node} after {other:?}"
+        );
         ensure!(
             after.quarantine == Quarantine::Free,
             QUARANTINE,
@@ -97,7 +107,12 @@ pub(super) fn check_vote(
         QUARANTINE,
         "{id} votes for {candidate} in term {term}"
     );
-    let vote = Vote { term, candidate, incarnation: after.incarnation, memory: Memory::Whole };
+    let vote = Vote {
+        term,
+        candidate,
+        incarnation: after.incarnation,
+        memory: Memory::Whole,
+    };
     match node.vote_in(term) {
         Some(earlier) => {
             // Another life of the storage is another voter: no configuration counts both.
@@ -118,7 +133,9 @@ pub(super) fn check_vote(
 }
 
 fn record(node: &mut Node, vote: Vote) {
-    let place = node.votes.partition_point(|earlier| earlier.term <= vote.term);
+    let place = node
+        .votes
+        .partition_point(|earlier| earlier.term <= vote.term);
     node.votes.insert(place, vote);
 }
 
@@ -129,12 +146,19 @@ mod tests {
     use crate::types::Incarnation;
 
     fn summary(node: u64, term: u64) -> Summary {
-        Summary { term: Term(term), ..Summary::new(NodeId(node)) }
+        Summary {
+            term: Term(term),
+            ..Summary::new(NodeId(node))
+        }
     }
 
     fn leading(node: u64, term: u64) -> Summary {
         let leader = Some(NodeId(node));
-        Summary { role: RoleName::Leader, leader, ..summary(node, term) }
+        Summary {
+            role: RoleName::Leader,
+            leader,
+            ..summary(node, term)
+        }
     }
 
     fn name(result: Result<(), Violation>) -> &'static str {
@@ -149,7 +173,10 @@ mod tests {
 
     #[test]
     fn a_vote_that_changes_within_its_term_is_seen() {
-        let voted = |term, candidate| Summary { vote: Some(NodeId(candidate)), ..summary(1, term) };
+        let voted = |term, candidate| Summary {
+            vote: Some(NodeId(candidate)),
+            ..summary(1, term)
+        };
         assert_eq!(name(check_step(&summary(1, 3), &voted(3, 2))), "");
         assert_eq!(name(check_step(&voted(3, 2), &voted(4, 3))), "");
         assert_eq!(name(check_step(&voted(3, 2), &voted(3, 3))), ONE_VOTE);
@@ -159,26 +186,66 @@ mod tests {
     #[test]
     fn a_second_leader_of_a_term_is_seen() {
         let mut ledger = Ledger::default();
-        assert_eq!(name(check_leader(&mut ledger, &summary(1, 2), &leading(1, 2))), "");
-        assert_eq!(name(check_leader(&mut ledger, &leading(1, 2), &leading(1, 2))), "");
-        assert_eq!(name(check_leader(&mut ledger, &summary(2, 2), &leading(2, 2))), ONE_LEADER);
+        assert_eq!(
+            name(check_leader(&mut ledger, &summary(1, 2), &leading(1, 2))),
+            ""
+        );
+        assert_eq!(
+            name(check_leader(&mut ledger, &leading(1, 2), &leading(1, 2))),
+            ""
+        );
+        assert_eq!(
+            name(check_leader(&mut ledger, &summary(2, 2), &leading(2, 2))),
+            ONE_LEADER
+        );
         let again = check_leader(&mut ledger, &summary(1, 2), &leading(1, 2));
-        assert_eq!(name(again), ONE_LEADER, "not even the same one, after a restart");
-        assert_eq!(name(check_leader(&mut ledger, &leading(1, 2), &leading(1, 3))), "");
+        assert_eq!(
+            name(again),
+            ONE_LEADER,
+            "not even the same one, after a restart"
+        );
+        assert_eq!(
+            name(check_leader(&mut ledger, &leading(1, 2), &leading(1, 3))),
+            ""
+        );
     }
 
     #[test]
     fn believing_in_a_leader_that_is_none_is_seen() {
         let mut ledger = Ledger::default();
         ledger.led(Term(2), NodeId(1));
-        let follows = |leader| Summary { leader: Some(NodeId(leader)), ..summary(3, 2) };
-        assert_eq!(name(check_leader(&mut ledger, &summary(3, 2), &follows(1))), "");
-        assert_eq!(name(check_leader(&mut ledger, &summary(3, 2), &follows(2))), ONE_LEADER);
-        assert_eq!(name(check_speaks_as_leader(&mut ledger, Term(2), &summary(2, 2))), ONE_LEADER);
-        assert_eq!(name(check_speaks_as_leader(&mut ledger, Term(2), &summary(1, 3))), "");
-        assert_eq!(name(check_speaks_as_leader(&mut ledger, Term(3), &summary(1, 3))), ONE_LEADER);
-        assert_eq!(name(check_speaks_as_leader(&mut ledger, Term(3), &summary(1, 4))), "");
-        assert_eq!(name(check_speaks_as_leader(&mut ledger, Term(3), &summary(2, 4))), ONE_LEADER);
+        let follows = |leader| Summary {
+            leader: Some(NodeId(leader)),
+            ..summary(3, 2)
+        };
+        assert_eq!(
+            name(check_leader(&mut ledger, &summary(3, 2), &follows(1))),
+            ""
+        );
+        assert_eq!(
+            name(check_leader(&mut ledger, &summary(3, 2), &follows(2))),
+            ONE_LEADER
+        );
+        assert_eq!(
+            name(check_speaks_as_leader(&mut ledger, Term(2), &summary(2, 2))),
+            ONE_LEADER
+        );
+        assert_eq!(
+            name(check_speaks_as_leader(&mut ledger, Term(2), &summary(1, 3))),
+            ""
+        );
+        assert_eq!(
+            name(check_speaks_as_leader(&mut ledger, Term(3), &summary(1, 3))),
+            ONE_LEADER
+        );
+        assert_eq!(
+            name(check_speaks_as_leader(&mut ledger, Term(3), &summary(1, 4))),
+            ""
+        );
+        assert_eq!(
+            name(check_speaks_as_leader(&mut ledger, Term(3), &summary(2, 4))),
+            ONE_LEADER
+        );
     }
 
     #[test]
@@ -188,22 +255,40 @@ mod tests {
         assert_eq!(name(check_vote(&mut node, Term(4), NodeId(2), &after)), "");
         assert_eq!(name(check_vote(&mut node, Term(3), NodeId(3), &after)), "");
         assert_eq!(name(check_vote(&mut node, Term(4), NodeId(2), &after)), "");
-        assert_eq!(name(check_vote(&mut node, Term(3), NodeId(2), &after)), ONE_VOTE);
-        assert_eq!(name(check_vote(&mut node, Term(4), NodeId(1), &after)), ONE_VOTE);
+        assert_eq!(
+            name(check_vote(&mut node, Term(3), NodeId(2), &after)),
+            ONE_VOTE
+        );
+        assert_eq!(
+            name(check_vote(&mut node, Term(4), NodeId(1), &after)),
+            ONE_VOTE
+        );
     }
 
     #[test]
     fn another_life_votes_for_itself() {
         let mut node = Node::new(NodeId(1));
-        let reborn = Summary { incarnation: Incarnation(7), ..summary(1, 4) };
-        assert_eq!(name(check_vote(&mut node, Term(4), NodeId(2), &summary(1, 4))), "");
+        let reborn = Summary {
+            incarnation: Incarnation(7),
+            ..summary(1, 4)
+        };
+        assert_eq!(
+            name(check_vote(&mut node, Term(4), NodeId(2), &summary(1, 4))),
+            ""
+        );
         assert_eq!(name(check_vote(&mut node, Term(4), NodeId(3), &reborn)), "");
-        assert_eq!(name(check_vote(&mut node, Term(4), NodeId(2), &reborn)), ONE_VOTE);
+        assert_eq!(
+            name(check_vote(&mut node, Term(4), NodeId(2), &reborn)),
+            ONE_VOTE
+        );
     }
 
     #[test]
     fn a_quarantined_voter_and_leader_are_seen() {
-        let held = |summary| Summary { quarantine: Quarantine::Held, ..summary };
+        let held = |summary| Summary {
+            quarantine: Quarantine::Held,
+            ..summary
+        };
         let mut node = Node::new(NodeId(1));
         let voted = check_vote(&mut node, Term(4), NodeId(2), &held(summary(1, 4)));
         assert_eq!(name(voted), QUARANTINE);

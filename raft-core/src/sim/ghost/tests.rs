@@ -40,12 +40,20 @@ fn position(term: u64, index: u64) -> Position {
 
 fn entry(term: u64, index: u64) -> Entry {
     let payload = Payload::Command(Bytes::from(format!("{index} of {term}")));
-    Entry { term: Term(term), index: Index(index), payload }
+    Entry {
+        term: Term(term),
+        index: Index(index),
+        payload,
+    }
 }
 
 fn configuration(term: u64, index: u64, membership: &Membership) -> Entry {
     let payload = Payload::Membership(Arc::new(membership.clone()));
-    Entry { term: Term(term), index: Index(index), payload }
+    Entry {
+        term: Term(term),
+        index: Index(index),
+        payload,
+    }
 }
 
 fn voters(ids: impl IntoIterator<Item = u64>) -> Membership {
@@ -60,7 +68,10 @@ fn objects(result: Result<(), Violation>, number: &str) {
     match result {
         Ok(()) => panic!("{number} did not object"),
         Err(violation) => {
-            assert!(violation.invariant.starts_with(number), "{number} expected: {violation}");
+            assert!(
+                violation.invariant.starts_with(number),
+                "{number} expected: {violation}"
+            );
         }
     }
 }
@@ -70,7 +81,11 @@ impl Lab {
     fn founded(founders: u64, others: u64) -> Self {
         let membership = voters(1..=founders);
         let count = founders + others;
-        let mut lab = Self { ghost: Ghost::new(0), nodes: Vec::new(), now: 0 };
+        let mut lab = Self {
+            ghost: Ghost::new(0),
+            nodes: Vec::new(),
+            now: 0,
+        };
         for node in 0..=count {
             let life = Incarnation(100 + node);
             let recovered = if node == 0 || node > founders {
@@ -78,8 +93,13 @@ impl Lab {
             } else {
                 Recovered::bootstrap(life, membership.clone())
             };
-            let summary = Summary { incarnation: life, ..Summary::new(id(node)) };
-            lab.ghost.boot(summary, &recovered, &[]).expect("a first start");
+            let summary = Summary {
+                incarnation: life,
+                ..Summary::new(id(node))
+            };
+            lab.ghost
+                .boot(summary, &recovered, &[])
+                .expect("a first start");
             lab.nodes.push(Puppet {
                 summary,
                 shown: Arc::clone(&recovered.snapshot.membership),
@@ -129,14 +149,18 @@ impl Lab {
 
     /// A node enters a term, votes in it, and makes that durable.
     fn vote(&mut self, node: u64, term: u64, candidate: u64) {
-        self.step(node, |puppet, out| puppet.vote(out, term, candidate)).expect("a free vote");
+        self.step(node, |puppet, out| puppet.vote(out, term, candidate))
+            .expect("a free vote");
         self.sync(node);
         self.step(node, |puppet, out| {
             if candidate == node {
-                out.messages.push(puppet.message(99, Message::RequestVote(RequestVote {
-                    last: puppet.summary.last,
-                    transfer: false,
-                })));
+                out.messages.push(puppet.message(
+                    99,
+                    Message::RequestVote(RequestVote {
+                        last: puppet.summary.last,
+                        transfer: false,
+                    }),
+                ));
             } else {
                 out.messages.push(puppet.message(candidate, grant()));
             }
@@ -149,7 +173,11 @@ impl Lab {
             puppet.summary.role = RoleName::Leader;
             puppet.summary.leader = Some(puppet.summary.node);
             let index = puppet.summary.last.index.next();
-            let noop = Entry { term: Term(term), index, payload: Payload::Noop };
+            let noop = Entry {
+                term: Term(term),
+                index,
+                payload: Payload::Noop,
+            };
             puppet.write(out, None, vec![noop]);
         })
     }
@@ -168,7 +196,12 @@ impl Lab {
     fn replicate(&mut self, from: u64, to: u64) {
         let leader = self.puppet(from).clone();
         self.step(to, |puppet, out| {
-            let common = puppet.log.iter().zip(&leader.log).take_while(|(a, b)| a == b).count();
+            let common = puppet
+                .log
+                .iter()
+                .zip(&leader.log)
+                .take_while(|(a, b)| a == b)
+                .count();
             let truncate = (common < puppet.log.len()).then(|| puppet.log[common].index);
             if puppet.summary.term < leader.summary.term {
                 puppet.summary.vote = None;
@@ -192,7 +225,9 @@ impl Lab {
     }
 
     fn send(&mut self, node: u64, to: u64, message: Message) -> Result<(), Violation> {
-        self.step(node, |puppet, out| out.messages.push(puppet.message(to, message)))
+        self.step(node, |puppet, out| {
+            out.messages.push(puppet.message(to, message))
+        })
     }
 
     /// What the node's disk shows, as all writes are synced.
@@ -244,22 +279,37 @@ impl Puppet {
         }
         self.log.extend(entries.iter().cloned());
         self.summary.last = self.log.last().map_or(Position::default(), Entry::position);
-        let configured = self.log.iter().rev().find_map(|entry| match &entry.payload {
-            Payload::Membership(membership) => Some((entry.index, Arc::clone(membership))),
-            Payload::Noop | Payload::Command(_) => None,
-        });
+        let configured = self
+            .log
+            .iter()
+            .rev()
+            .find_map(|entry| match &entry.payload {
+                Payload::Membership(membership) => Some((entry.index, Arc::clone(membership))),
+                Payload::Noop | Payload::Command(_) => None,
+            });
         if let Some((index, membership)) = configured {
             self.summary.membership_index = index;
             self.shown = membership;
         }
-        let hard_state = HardState { term: self.summary.term, vote: self.summary.vote };
+        let hard_state = HardState {
+            term: self.summary.term,
+            vote: self.summary.vote,
+        };
         let hard_state = Some(hard_state);
-        out.write = Some(Write { truncate, entries, hard_state, ..Write::default() });
+        out.write = Some(Write {
+            truncate,
+            entries,
+            hard_state,
+            ..Write::default()
+        });
     }
 
     fn vote(&mut self, out: &mut Output, term: u64, candidate: u64) {
-        self.summary.role =
-            if self.summary.node.0 == candidate { RoleName::Candidate } else { RoleName::Follower };
+        self.summary.role = if self.summary.node.0 == candidate {
+            RoleName::Candidate
+        } else {
+            RoleName::Follower
+        };
         self.summary.term = Term(term);
         self.summary.vote = Some(id(candidate));
         self.summary.leader = None;
@@ -279,7 +329,11 @@ impl Puppet {
     fn fill(&self, recovered: &mut Recovered) {
         recovered.last = Index(recovered.base.index.0 + self.log.len() as u64);
         for entry in &self.log {
-            if recovered.terms.last().is_none_or(|(_, term)| *term != entry.term) {
+            if recovered
+                .terms
+                .last()
+                .is_none_or(|(_, term)| *term != entry.term)
+            {
                 recovered.terms.push((entry.index, entry.term));
             }
         }
@@ -292,12 +346,20 @@ fn grant() -> Message {
 
 fn matched(index: u64) -> Message {
     let outcome = AppendOutcome::Matched(Index(index));
-    Message::AppendEntriesReply(AppendEntriesReply { round: Round(0), outcome })
+    Message::AppendEntriesReply(AppendEntriesReply {
+        round: Round(0),
+        outcome,
+    })
 }
 
 fn append(prev: Position, commit: u64, round: u64, entries: Vec<Entry>) -> Message {
     let (commit, round) = (Index(commit), Round(round));
-    Message::AppendEntries(AppendEntries { prev, commit, round, entries })
+    Message::AppendEntries(AppendEntries {
+        prev,
+        commit,
+        round,
+        entries,
+    })
 }
 
 /// Node 1 leads term 1 of three; entries 1 (noop) to 3 are on its disk and on that of node 2, and
@@ -305,7 +367,8 @@ fn append(prev: Position, commit: u64, round: u64, entries: Vec<Entry>) -> Messa
 fn steady() -> Lab {
     let mut lab = Lab::founded(3, 2);
     lab.elect(1, 1, &[2]);
-    lab.write(1, vec![entry(1, 2), entry(1, 3)]).expect("proposals");
+    lab.write(1, vec![entry(1, 2), entry(1, 3)])
+        .expect("proposals");
     lab.sync(1);
     lab.replicate(1, 2);
     lab.commit(1, 3).expect("on two of three disks");
@@ -353,19 +416,51 @@ fn three_recovered_behind_what_was_sent() {
     lab.vote(2, 5, 3);
     let (good, log) = lab.recovered(2);
     let whole = node::Quarantine::Free;
-    lab.clone().reboot(2, &good, &log, whole).expect("all is there");
+    lab.clone()
+        .reboot(2, &good, &log, whole)
+        .expect("all is there");
 
-    let behind = Recovered { hard_state: HardState { term: Term(4), vote: None }, ..good.clone() };
-    objects(lab.clone().reboot(2, &behind, &log, whole), "3: recovered term");
-    let unvoted = Recovered { hard_state: HardState { term: Term(5), vote: None }, ..good.clone() };
-    objects(lab.clone().reboot(2, &unvoted, &log, whole), "3: recovered term");
-    let reborn = Recovered { incarnation: Incarnation(7), ..good.clone() };
-    objects(lab.clone().reboot(2, &reborn, &log, whole), "3: a storage keeps");
+    let behind = Recovered {
+        hard_state: HardState {
+            term: Term(4),
+            vote: None,
+        },
+        ..good.clone()
+    };
+    objects(
+        lab.clone().reboot(2, &behind, &log, whole),
+        "3: recovered term",
+    );
+    let unvoted = Recovered {
+        hard_state: HardState {
+            term: Term(5),
+            vote: None,
+        },
+        ..good.clone()
+    };
+    objects(
+        lab.clone().reboot(2, &unvoted, &log, whole),
+        "3: recovered term",
+    );
+    let reborn = Recovered {
+        incarnation: Incarnation(7),
+        ..good.clone()
+    };
+    objects(
+        lab.clone().reboot(2, &reborn, &log, whole),
+        "3: a storage keeps",
+    );
 
     lab.puppet(2).log.pop();
     let (shorter, log) = lab.recovered(2);
-    objects(lab.clone().reboot(2, &shorter, &log, whole), "3: what was durable");
-    let lies = Recovered { last: Index(3), ..shorter };
+    objects(
+        lab.clone().reboot(2, &shorter, &log, whole),
+        "3: what was durable",
+    );
+    let lies = Recovered {
+        last: Index(3),
+        ..shorter
+    };
     objects(lab.reboot(2, &lies, &log, whole), "3: what is recovered");
 }
 
@@ -377,8 +472,12 @@ fn three_a_crash_may_keep_any_prefix_of_what_was_issued() {
         let mut lab = lab.clone();
         lab.puppet(1).log.truncate(kept);
         let (recovered, log) = lab.recovered(1);
-        lab.reboot(1, &recovered, &log, node::Quarantine::Free).expect("a prefix");
-        assert_eq!(lab.ghost.marks().count(Mark::CrashBetweenWriteAndPersist), 1);
+        lab.reboot(1, &recovered, &log, node::Quarantine::Free)
+            .expect("a prefix");
+        assert_eq!(
+            lab.ghost.marks().count(Mark::CrashBetweenWriteAndPersist),
+            1
+        );
     }
 }
 
@@ -387,7 +486,10 @@ fn eighteen_a_damaged_entry_is_not_recovered() {
     let mut lab = steady();
     let (recovered, mut log) = lab.recovered(2);
     log[1].payload = Payload::Command(Bytes::from_static(b"2 of 0"));
-    objects(lab.reboot(2, &recovered, &log, node::Quarantine::Free), "18: what was damaged");
+    objects(
+        lab.reboot(2, &recovered, &log, node::Quarantine::Free),
+        "18: what was damaged",
+    );
 }
 
 #[test]
@@ -396,14 +498,29 @@ fn eighteen_who_forgot_is_quarantined_and_abstains() {
     lab.puppet(2).log.pop();
     let (recovered, log) = lab.recovered(2);
     lab.ghost.forgot(id(2));
-    let ignorant = lab.clone().reboot(2, &recovered, &log, node::Quarantine::Free);
+    let ignorant = lab
+        .clone()
+        .reboot(2, &recovered, &log, node::Quarantine::Free);
     objects(ignorant, "18: who lost");
-    lab.reboot(2, &recovered, &log, node::Quarantine::Held).expect("it knows");
+    lab.reboot(2, &recovered, &log, node::Quarantine::Held)
+        .expect("it knows");
     let mut voter = lab.clone();
-    voter.step(2, |puppet, out| puppet.vote(out, 3, 3)).expect("not yet sent");
+    voter
+        .step(2, |puppet, out| puppet.vote(out, 3, 3))
+        .expect("not yet sent");
     voter.sync(2);
     objects(voter.send(2, 3, grant()), "18: who lost");
-    objects(lab.send(2, 3, Message::PreVote(PreVote { last: position(1, 2), request: Round(1) })), "18: who lost");
+    objects(
+        lab.send(
+            2,
+            3,
+            Message::PreVote(PreVote {
+                last: position(1, 2),
+                request: Round(1),
+            }),
+        ),
+        "18: who lost",
+    );
 }
 
 #[test]
@@ -411,12 +528,24 @@ fn eighteen_a_vote_from_before_the_loss_still_binds() {
     let mut lab = steady();
     lab.vote(2, 5, 3);
     let (mut recovered, log) = lab.recovered(2);
-    recovered.hard_state = HardState { term: Term(5), vote: None };
+    recovered.hard_state = HardState {
+        term: Term(5),
+        vote: None,
+    };
     lab.ghost.forgot(id(2));
-    objects(lab.clone().reboot(2, &recovered, &log, node::Quarantine::Free), "18: who lost");
-    lab.reboot(2, &recovered, &log, node::Quarantine::Held).expect("it knows");
-    lab.step(2, |puppet, _| puppet.summary.quarantine = node::Quarantine::Free).expect("free");
-    lab.step(2, |puppet, out| puppet.vote(out, 5, 1)).expect("not yet sent");
+    objects(
+        lab.clone()
+            .reboot(2, &recovered, &log, node::Quarantine::Free),
+        "18: who lost",
+    );
+    lab.reboot(2, &recovered, &log, node::Quarantine::Held)
+        .expect("it knows");
+    lab.step(2, |puppet, _| {
+        puppet.summary.quarantine = node::Quarantine::Free
+    })
+    .expect("free");
+    lab.step(2, |puppet, out| puppet.vote(out, 5, 1))
+        .expect("not yet sent");
     lab.sync(2);
     objects(lab.send(2, 1, grant()), "2:");
 }
@@ -425,15 +554,28 @@ fn eighteen_a_vote_from_before_the_loss_still_binds() {
 fn four_what_is_sent_before_it_is_durable() {
     let lab = steady();
     let mut voter = lab.clone();
-    voter.step(2, |puppet, out| puppet.vote(out, 3, 3)).expect("issued");
+    voter
+        .step(2, |puppet, out| puppet.vote(out, 3, 3))
+        .expect("issued");
     objects(voter.clone().send(2, 3, grant()), "4: a term");
     let reply = RequestVoteReply { granted: false };
-    objects(voter.send(2, 3, Message::RequestVoteReply(reply)), "4: a term");
+    objects(
+        voter.send(2, 3, Message::RequestVoteReply(reply)),
+        "4: a term",
+    );
 
     let mut candidate = lab.clone();
-    candidate.step(3, |puppet, out| puppet.vote(out, 1, 3)).expect("issued");
-    let request = RequestVote { last: Position::default(), transfer: false };
-    objects(candidate.send(3, 1, Message::RequestVote(request)), "4: a term");
+    candidate
+        .step(3, |puppet, out| puppet.vote(out, 1, 3))
+        .expect("issued");
+    let request = RequestVote {
+        last: Position::default(),
+        transfer: false,
+    };
+    objects(
+        candidate.send(3, 1, Message::RequestVote(request)),
+        "4: a term",
+    );
 
     let mut follower = lab.clone();
     follower.write(1, vec![entry(1, 4)]).expect("a proposal");
@@ -459,20 +601,30 @@ fn four_what_is_sent_before_it_is_durable() {
 #[test]
 fn four_writes_that_leave_something_out() {
     let mut lab = steady();
-    let silent = lab.clone().step(3, |puppet, _| puppet.summary.term = Term(9));
+    let silent = lab
+        .clone()
+        .step(3, |puppet, _| puppet.summary.term = Term(9));
     objects(silent, "4: writes say all");
-    let silent = lab.clone().step(2, |puppet, _| puppet.summary.last = position(1, 9));
+    let silent = lab
+        .clone()
+        .step(2, |puppet, _| puppet.summary.last = position(1, 9));
     objects(silent, "4: writes say all");
     lab.write(1, vec![entry(1, 4)]).expect("a proposal");
     let write = lab.puppet(1).unsynced[0].clone();
-    let again = Write { id: WriteId(77), ..write };
+    let again = Write {
+        id: WriteId(77),
+        ..write
+    };
     objects(lab.ghost.persisted(id(1), &again), "4: writes say all");
 }
 
 #[test]
 fn five_logs_that_do_not_match() {
     let lab = steady();
-    let other = Entry { payload: Payload::Noop, ..entry(1, 2) };
+    let other = Entry {
+        payload: Payload::Noop,
+        ..entry(1, 2)
+    };
     let noop = lab.nodes[1].log[0].clone();
     let follow = |entries: Vec<Entry>| {
         lab.clone().step(3, move |puppet, out| {
@@ -484,7 +636,10 @@ fn five_logs_that_do_not_match() {
     objects(follow(vec![noop.clone(), other]), "5: log matching");
     objects(follow(vec![entry(1, 2)]), "5: log matching");
     objects(follow(vec![noop.clone(), entry(2, 2)]), "5: log matching");
-    objects(follow(vec![noop, entry(1, 2), entry(1, 3), entry(1, 4)]), "5: log matching");
+    objects(
+        follow(vec![noop, entry(1, 2), entry(1, 3), entry(1, 4)]),
+        "5: log matching",
+    );
 }
 
 #[test]
@@ -497,7 +652,8 @@ fn five_acknowledging_what_the_leader_does_not_have() {
     lab.sync(1);
     lab.elect(3, 2, &[2]);
     // Node 2 follows the new leader, whose fifth entry is another one.
-    lab.step(2, |puppet, _| puppet.summary.leader = Some(id(3))).expect("it is");
+    lab.step(2, |puppet, _| puppet.summary.leader = Some(id(3)))
+        .expect("it is");
     lab.send(2, 3, matched(4)).expect("equal so far");
     let link = lab.ghost.ledger.entry(position(1, 5)).expect("made");
     lab.ghost.nodes.slot(id(2)).disk.push(link);
@@ -511,8 +667,14 @@ fn five_a_leader_that_sends_another_log_than_its_own() {
     send(position(1, 1), 3, vec![entry(1, 2), entry(1, 3)]).expect("its own");
     objects(send(position(2, 1), 3, vec![]), "5: a leader sends");
     objects(send(position(1, 1), 4, vec![]), "5: a leader sends");
-    objects(send(position(1, 1), 3, vec![entry(1, 3)]), "5: a leader sends");
-    objects(send(position(1, 3), 3, vec![entry(1, 4)]), "5: a leader sends");
+    objects(
+        send(position(1, 1), 3, vec![entry(1, 3)]),
+        "5: a leader sends",
+    );
+    objects(
+        send(position(1, 3), 3, vec![entry(1, 4)]),
+        "5: a leader sends",
+    );
 }
 
 #[test]
@@ -526,7 +688,9 @@ fn six_a_leader_that_rewrites_and_a_follower_that_drops() {
 
     lab.replicate(1, 2);
     let drop = |from: u64, entries: Vec<Entry>| {
-        lab.clone().step(2, move |puppet, out| puppet.write(out, Some(Index(from)), entries))
+        lab.clone().step(2, move |puppet, out| {
+            puppet.write(out, Some(Index(from)), entries)
+        })
     };
     objects(drop(4, vec![]), "6: a follower");
     objects(drop(4, vec![entry(1, 4)]), "6: a follower");
@@ -541,8 +705,11 @@ fn six_a_snapshot_that_discards_what_it_need_not() {
     let install = |node: u64, term, index| {
         let membership = Arc::clone(&membership);
         let last = position(term, index);
-        let snapshot =
-            Arc::new(SnapshotMeta { last, membership, membership_index: Index(0) });
+        let snapshot = Arc::new(SnapshotMeta {
+            last,
+            membership,
+            membership_index: Index(0),
+        });
         lab.clone().step(node, move |puppet, out| {
             puppet.summary.term = Term(1);
             puppet.log.clear();
@@ -632,7 +799,8 @@ fn joining() -> (Lab, Membership) {
         MemberChange::Voter(id(5), Member::at("")),
     ];
     let joint = joint(&voters(1..=3), &changes);
-    lab.write(1, vec![configuration(1, 4, &joint)]).expect("a change");
+    lab.write(1, vec![configuration(1, 4, &joint)])
+        .expect("a change");
     lab.sync(1);
     (lab, joint)
 }
@@ -644,7 +812,9 @@ fn eight_a_joint_configuration_needs_both_halves() {
     new_only.replicate(1, 4);
     objects(new_only.clone().commit(1, 4), "8: what is committed");
     new_only.replicate(1, 2);
-    new_only.commit(1, 4).expect("1 and 2 of the old, 1 and 4 of the new");
+    new_only
+        .commit(1, 4)
+        .expect("1 and 2 of the old, 1 and 4 of the new");
     lab.replicate(1, 2);
     objects(lab.commit(1, 4), "8: what is committed");
 }
@@ -673,11 +843,15 @@ fn nine_commits_that_move_back_or_change() {
     let mut lab = steady();
     objects(lab.clone().commit(1, 2), "9: commit");
     // Node 3 has other entries, and believes them committed.
-    lab.step(3, |puppet, out| puppet.vote(out, 2, 3)).expect("a candidate");
+    lab.step(3, |puppet, out| puppet.vote(out, 2, 3))
+        .expect("a candidate");
     lab.sync(3);
     let node = lab.ghost.nodes.slot(id(3));
     for chain in 0..3 {
-        node.log.push(chain::Link { term: Term(2), chain });
+        node.log.push(chain::Link {
+            term: Term(2),
+            chain,
+        });
     }
     let wrong = lab.step(3, |puppet, _| {
         puppet.summary.last = position(2, 3);
@@ -691,12 +865,19 @@ fn nine_to_eleven_what_is_applied() {
     let lab = steady();
     let log = lab.nodes[1].log.clone();
     let apply = |node: u64, entries: Vec<Entry>| {
-        lab.clone().step(node, |_, out| out.apply.push(Apply::Entries(entries)))
+        lab.clone()
+            .step(node, |_, out| out.apply.push(Apply::Entries(entries)))
     };
     apply(1, log.clone()).expect("committed and durable");
     objects(apply(1, log[1..].to_vec()), "11: entries are applied");
     objects(apply(2, log.clone()), "11: entries are applied");
-    let changed = vec![log[0].clone(), Entry { payload: Payload::Noop, ..log[1].clone() }];
+    let changed = vec![
+        log[0].clone(),
+        Entry {
+            payload: Payload::Noop,
+            ..log[1].clone()
+        },
+    ];
     objects(apply(1, changed), "9: what is applied");
 
     let mut ahead = lab.clone();
@@ -711,10 +892,19 @@ fn nine_to_eleven_what_is_applied() {
     objects(early, "4: a state machine");
 
     let mut purged = lab.clone();
-    objects(purged.step(1, |_, out| out.purge = Some(Index(1))), "11: snapshot <=");
+    objects(
+        purged.step(1, |_, out| out.purge = Some(Index(1))),
+        "11: snapshot <=",
+    );
     let mut accepted = lab.clone();
-    let reply = Reply::Accepted { ticket: Ticket(1), position: position(1, 9) };
-    objects(accepted.step(1, |_, out| out.replies.push(reply)), "6: an accepted");
+    let reply = Reply::Accepted {
+        ticket: Ticket(1),
+        position: position(1, 9),
+    };
+    objects(
+        accepted.step(1, |_, out| out.replies.push(reply)),
+        "6: an accepted",
+    );
 }
 
 #[test]
@@ -731,26 +921,43 @@ fn ten_a_snapshot_with_another_configuration() {
     let offer = |membership| {
         let last = position(1, 3);
         let membership_index = Index(0);
-        let snapshot = Arc::new(SnapshotMeta { last, membership, membership_index });
-        Message::InstallSnapshot(InstallSnapshot { snapshot, round: Round(1) })
+        let snapshot = Arc::new(SnapshotMeta {
+            last,
+            membership,
+            membership_index,
+        });
+        Message::InstallSnapshot(InstallSnapshot {
+            snapshot,
+            round: Round(1),
+        })
     };
     let good = Arc::clone(&lab.nodes[1].shown);
     lab.send(1, 3, offer(good)).expect("as committed");
-    objects(lab.send(1, 3, offer(Arc::new(voters([1, 2])))), "11: a snapshot");
+    objects(
+        lab.send(1, 3, offer(Arc::new(voters([1, 2])))),
+        "11: a snapshot",
+    );
 }
 
 #[test]
 fn twelve_configurations_that_must_not_follow() {
     let (lab, joint) = joining();
     let propose = |lab: &Lab, index, membership: &Membership| {
-        lab.clone().write(1, vec![configuration(1, index, membership)])
+        lab.clone()
+            .write(1, vec![configuration(1, index, membership)])
     };
     // Straight to another majority.
     let plain = steady();
     objects(propose(&plain, 4, &voters([3, 4, 5])), "12: the quorums");
-    objects(propose(&plain, 4, &Membership::default()), "12: the quorums");
+    objects(
+        propose(&plain, 4, &Membership::default()),
+        "12: the quorums",
+    );
     // On top of an uncommitted one; but the old half may come back.
-    objects(propose(&lab, 5, &joint.left()), "12: no configuration is proposed while");
+    objects(
+        propose(&lab, 5, &joint.left()),
+        "12: no configuration is proposed while",
+    );
     propose(&lab, 5, &voters(1..=3)).expect("an abort");
 
     // What the joint configuration's own leader may take back, its successor may not.
@@ -770,14 +977,16 @@ fn twelve_configurations_that_must_not_follow() {
     next.replicate(2, 4);
     next.replicate(2, 5);
     next.commit(2, 5).expect("its first commit");
-    next.write(2, vec![configuration(2, 6, &joint.left())]).expect("it finishes");
+    next.write(2, vec![configuration(2, 6, &joint.left())])
+        .expect("it finishes");
     assert_eq!(next.ghost.marks().count(Mark::JointFinishedByAnother), 1);
 }
 
 #[test]
 fn twelve_an_abort_is_known_and_commits_by_the_old_half() {
     let (mut lab, _) = joining();
-    lab.write(1, vec![configuration(1, 5, &voters(1..=3))]).expect("an abort");
+    lab.write(1, vec![configuration(1, 5, &voters(1..=3))])
+        .expect("an abort");
     assert_eq!(lab.ghost.marks().count(Mark::MembershipAborted), 1);
     lab.sync(1);
     lab.replicate(1, 2);
@@ -790,9 +999,15 @@ fn twelve_a_node_that_uses_another_configuration_than_its_log_says() {
     let (lab, _) = joining();
     let mut stale = lab.clone();
     let old = Arc::new(voters(1..=3));
-    objects(stale.step(1, |puppet, _| puppet.summary.membership_index = Index(0)), "12: the conf");
+    objects(
+        stale.step(1, |puppet, _| puppet.summary.membership_index = Index(0)),
+        "12: the conf",
+    );
     let mut wrong = lab;
-    objects(wrong.step(1, |puppet, _| puppet.shown = old), "12: the conf");
+    objects(
+        wrong.step(1, |puppet, _| puppet.shown = old),
+        "12: the conf",
+    );
 }
 
 #[test]
@@ -800,19 +1015,32 @@ fn thirteen_reads_that_are_too_old() {
     let mut lab = steady();
     let read = |lab: &mut Lab, ticket, consistency, index| {
         let now = lab.now;
-        lab.ghost.read_invoked(id(1), Ticket(ticket), consistency, now);
-        lab.send(1, 2, append(position(1, 3), 3, ticket, vec![])).expect("a round");
+        lab.ghost
+            .read_invoked(id(1), Ticket(ticket), consistency, now);
+        lab.send(1, 2, append(position(1, 3), 3, ticket, vec![]))
+            .expect("a round");
         lab.step(2, |puppet, out| {
             let outcome = AppendOutcome::Matched(Index(3));
-            let reply = AppendEntriesReply { round: Round(ticket), outcome };
-            out.messages.push(puppet.message(1, Message::AppendEntriesReply(reply)));
+            let reply = AppendEntriesReply {
+                round: Round(ticket),
+                outcome,
+            };
+            out.messages
+                .push(puppet.message(1, Message::AppendEntriesReply(reply)));
         })
         .expect("an echo");
-        lab.ghost.read_ready(id(1), Ticket(ticket), Index(index), lab.now)
+        lab.ghost
+            .read_ready(id(1), Ticket(ticket), Index(index), lab.now)
     };
     read(&mut lab, 1, Consistency::Linearizable, 3).expect("all that is committed");
-    objects(read(&mut lab, 2, Consistency::Linearizable, 2), "13: a linearizable");
-    objects(read(&mut lab, 3, Consistency::Linearizable, 4), "13: a read barrier");
+    objects(
+        read(&mut lab, 2, Consistency::Linearizable, 2),
+        "13: a linearizable",
+    );
+    objects(
+        read(&mut lab, 3, Consistency::Linearizable, 4),
+        "13: a read barrier",
+    );
 
     lab.ghost.applied(id(1), Index(3), 1).expect("the first");
     lab.now += 1_000;
@@ -831,14 +1059,19 @@ fn thirteen_a_read_that_nobody_confirmed() {
     let lab = steady();
     let ask = |lab: &mut Lab| {
         let now = lab.now;
-        lab.ghost.read_invoked(id(1), Ticket(1), Consistency::Linearizable, now);
+        lab.ghost
+            .read_invoked(id(1), Ticket(1), Consistency::Linearizable, now);
     };
     let ready = |lab: &mut Lab| lab.ghost.read_ready(id(1), Ticket(1), Index(3), lab.now);
     let echo = |lab: &mut Lab, round| {
         lab.step(2, |puppet, out| {
             let outcome = AppendOutcome::Matched(Index(3));
-            let reply = AppendEntriesReply { round: Round(round), outcome };
-            out.messages.push(puppet.message(1, Message::AppendEntriesReply(reply)));
+            let reply = AppendEntriesReply {
+                round: Round(round),
+                outcome,
+            };
+            out.messages
+                .push(puppet.message(1, Message::AppendEntriesReply(reply)));
         })
     };
     let mut silent = lab.clone();
@@ -846,12 +1079,14 @@ fn thirteen_a_read_that_nobody_confirmed() {
     objects(ready(&mut silent), "13: a read is confirmed");
 
     let mut late = lab.clone();
-    late.send(1, 2, append(position(1, 3), 3, 1, vec![])).expect("a round");
+    late.send(1, 2, append(position(1, 3), 3, 1, vec![]))
+        .expect("a round");
     late.now += 1;
     ask(&mut late);
     echo(&mut late, 1).expect("an echo of an earlier round");
     objects(ready(&mut late.clone()), "13: a read is confirmed");
-    late.send(1, 2, append(position(1, 3), 3, 2, vec![])).expect("the next round");
+    late.send(1, 2, append(position(1, 3), 3, 2, vec![]))
+        .expect("the next round");
     echo(&mut late, 2).expect("its echo");
     ready(&mut late).expect("confirmed");
 
@@ -867,18 +1102,24 @@ fn thirteen_a_barrier_for_a_follower() {
     let mut lab = steady();
     lab.replicate(1, 3);
     let request = Round(1);
-    lab.send(3, 1, Message::ReadIndex(ReadIndex { request })).expect("a question");
+    lab.send(3, 1, Message::ReadIndex(ReadIndex { request }))
+        .expect("a question");
     let answer = |index| {
         let index = Index(index);
         Message::ReadIndexReply(ReadIndexReply { request, index })
     };
     objects(lab.clone().send(1, 3, answer(2)), "13: a linearizable");
     objects(lab.clone().send(1, 3, answer(3)), "13: a read is confirmed");
-    lab.send(1, 2, append(position(1, 3), 3, 1, vec![])).expect("a round");
+    lab.send(1, 2, append(position(1, 3), 3, 1, vec![]))
+        .expect("a round");
     lab.step(2, |puppet, out| {
         let outcome = AppendOutcome::Matched(Index(3));
-        let reply = AppendEntriesReply { round: Round(1), outcome };
-        out.messages.push(puppet.message(1, Message::AppendEntriesReply(reply)));
+        let reply = AppendEntriesReply {
+            round: Round(1),
+            outcome,
+        };
+        out.messages
+            .push(puppet.message(1, Message::AppendEntriesReply(reply)));
     })
     .expect("an echo");
     lab.send(1, 3, answer(3)).expect("confirmed");
@@ -887,13 +1128,20 @@ fn thirteen_a_barrier_for_a_follower() {
 #[test]
 fn fourteen_a_commit_inside_a_lease() {
     let lab = steady();
-    let claim = |term, lease| Claim { node: id(1), term: Term(term), lease };
+    let claim = |term, lease| Claim {
+        node: id(1),
+        term: Term(term),
+        lease,
+    };
     let check = |claim, trust| reads::check_claim(claim, (id(2), Term(2)), trust);
     let trust = lab.ghost.trust;
     check(claim(1, Lease::Expired), trust).expect("expired");
     check(claim(2, Lease::Valid), trust).expect("not an older leader");
     objects(check(claim(1, Lease::Valid), trust), "14:");
-    let broken = Trust { clocks: Clocks::Broken, ..trust };
+    let broken = Trust {
+        clocks: Clocks::Broken,
+        ..trust
+    };
     check(claim(1, Lease::Valid), broken).expect("nothing was promised");
 }
 
@@ -903,14 +1151,16 @@ fn a_late_persisted_of_truncated_entries_is_marked() {
     lab.replicate(1, 3);
     lab.write(1, vec![entry(1, 4)]).expect("a proposal");
     let tail = vec![entry(1, 4)];
-    lab.step(2, |puppet, out| puppet.write(out, None, tail)).expect("issued");
+    lab.step(2, |puppet, out| puppet.write(out, None, tail))
+        .expect("issued");
     lab.elect(3, 2, &[1]);
     let leader = lab.puppet(3).clone();
     lab.step(2, |puppet, out| {
         (puppet.summary.term, puppet.summary.leader) = (Term(2), Some(id(3)));
         puppet.summary.vote = None;
         puppet.write(out, Some(Index(4)), vec![leader.log[3].clone()]);
-        out.observations.push(Observation::Truncated { from: Index(4) });
+        out.observations
+            .push(Observation::Truncated { from: Index(4) });
     })
     .expect("a conflict");
     assert_eq!(lab.ghost.marks().count(Mark::Truncated), 1);

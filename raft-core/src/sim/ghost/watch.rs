@@ -25,7 +25,8 @@ pub(super) fn booting(marks: &mut Marks, node: &Node, raft: Summary, recovered: 
     if raft.membership_index > raft.commit {
         marks.hit(Mark::RestartWithUncommittedMembership);
     }
-    if recovered.incarnation != raft.incarnation || recovered.incarnation != node.summary.incarnation
+    if recovered.incarnation != raft.incarnation
+        || recovered.incarnation != node.summary.incarnation
     {
         marks.hit(Mark::Reborn);
     } else if node.memory == Memory::Forgot {
@@ -75,7 +76,9 @@ pub(super) fn stepped(
         observed(marks, nodes.slot(after.node), before, observation);
     }
     out.replies.iter().for_each(|reply| replied(marks, reply));
-    out.messages.iter().for_each(|envelope| sent(marks, after, &envelope.message));
+    out.messages
+        .iter()
+        .for_each(|envelope| sent(marks, after, &envelope.message));
     for fetch in &out.fetch {
         marks.hit(match fetch.reader {
             Reader::Follower(_) => Mark::FetchedForFollower,
@@ -94,7 +97,9 @@ pub(super) fn stepped(
     if after.commit > before.commit
         && after.commit == ledger.commit_last()
         && after.leads()
-        && ledger.newest_leader().is_some_and(|(term, _)| term > after.term)
+        && ledger
+            .newest_leader()
+            .is_some_and(|(term, _)| term > after.term)
     {
         marks.hit(Mark::CommitByDeposedLeader);
     }
@@ -159,10 +164,7 @@ fn replied(marks: &mut Marks, reply: &Reply) {
             Refusal::Overloaded => marks.hit(Mark::Overloaded),
             Refusal::Transferring => marks.hit(Mark::RefusedInTransfer),
             Refusal::Change(_) => marks.hit(Mark::MembershipRefused),
-            Refusal::NotLeader(_)
-            | Refusal::Aborted
-            | Refusal::BadTarget
-            | Refusal::TimedOut => {}
+            Refusal::NotLeader(_) | Refusal::Aborted | Refusal::BadTarget | Refusal::TimedOut => {}
         },
         Reply::Accepted { .. }
         | Reply::ReadReady { .. }

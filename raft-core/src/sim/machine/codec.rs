@@ -91,10 +91,19 @@ impl Command {
         let action = match kind {
             0 => Action::Get,
             1 => Action::Put(cursor.number()?),
-            2 => Action::CompareAndSet { expect: cursor.number()?, new: cursor.number()? },
+            2 => Action::CompareAndSet {
+                expect: cursor.number()?,
+                new: cursor.number()?,
+            },
             _ => return None,
         };
-        cursor.is_empty().then_some(Self { client, sequence, floor, key, action })
+        cursor.is_empty().then_some(Self {
+            client,
+            sequence,
+            floor,
+            key,
+            action,
+        })
     }
 }
 
@@ -149,7 +158,9 @@ impl Response {
             Self::WRITTEN => Returned::Written,
             Self::SWAPPED => Returned::Swapped,
             Self::VALUE => Returned::Value(cursor.number()?),
-            Self::MISMATCH => Returned::Mismatch { found: cursor.number()? },
+            Self::MISMATCH => Returned::Mismatch {
+                found: cursor.number()?,
+            },
             _ => return None,
         };
         Some(Self::Done { index, returned })
@@ -234,8 +245,21 @@ mod tests {
 
     #[test]
     fn commands_come_back_and_nothing_else_does() {
-        for action in [Action::Get, Action::Put(9), Action::CompareAndSet { expect: 0, new: 300 }] {
-            let command = Command { client: 7, sequence: 1000, floor: 990, key: 3, action };
+        for action in [
+            Action::Get,
+            Action::Put(9),
+            Action::CompareAndSet {
+                expect: 0,
+                new: 300,
+            },
+        ] {
+            let command = Command {
+                client: 7,
+                sequence: 1000,
+                floor: 990,
+                key: 3,
+                action,
+            };
             let bytes = command.encode();
             assert_eq!(Command::decode(&bytes), Some(command));
             assert_eq!(Command::decode(&bytes[..bytes.len() - 1]), None);
@@ -246,7 +270,10 @@ mod tests {
 
     #[test]
     fn responses_come_back() {
-        let done = |returned| Response::Done { index: Index(400), returned };
+        let done = |returned| Response::Done {
+            index: Index(400),
+            returned,
+        };
         for response in [
             done(Returned::Written),
             done(Returned::Value(5)),

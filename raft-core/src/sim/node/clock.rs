@@ -19,7 +19,10 @@ impl Clock {
     /// A clock at the true rate that shows this at the beginning of the world.
     #[must_use]
     pub(in crate::sim) const fn showing(local: u64) -> Self {
-        Self { anchor: (0, local), rate_ppm: MILLION }
+        Self {
+            anchor: (0, local),
+            rate_ppm: MILLION,
+        }
     }
 
     /// What it shows.
@@ -72,7 +75,10 @@ mod tests {
             clock.set_rate(100, rate);
             for local in [18, 117, 118, 500, 12_345] {
                 let when = clock.when(Time(local)).expect("it runs");
-                assert!(clock.read(when.max(100)) >= Time(local), "rate {rate}, local {local}");
+                assert!(
+                    clock.read(when.max(100)) >= Time(local),
+                    "rate {rate}, local {local}"
+                );
             }
         }
     }

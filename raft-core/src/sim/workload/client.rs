@@ -48,7 +48,11 @@ pub(super) struct Open {
 
 #[derive(Clone, Debug)]
 pub(super) enum What {
-    Command { sequence: u64, action: Action, bytes: Bytes },
+    Command {
+        sequence: u64,
+        action: Action,
+        bytes: Bytes,
+    },
     Read(Consistency),
 }
 
@@ -67,7 +71,15 @@ pub(super) enum Next {
 
 impl Client {
     pub(super) const fn new(ready: u64, window: usize, target: NodeId) -> Self {
-        Self { ready, window, open: Vec::new(), serials: 0, sequence: 0, target, hint: None }
+        Self {
+            ready,
+            window,
+            open: Vec::new(),
+            serials: 0,
+            sequence: 0,
+            target,
+            hint: None,
+        }
     }
 
     /// The operation whose time has come.
@@ -76,11 +88,19 @@ impl Client {
     }
 
     pub(super) fn earliest_due(&self) -> u64 {
-        self.open.iter().map(|open| open.due).min().unwrap_or(u64::MAX)
+        self.open
+            .iter()
+            .map(|open| open.due)
+            .min()
+            .unwrap_or(u64::MAX)
     }
 
     pub(super) fn begins(&self) -> u64 {
-        if self.open.len() < self.window { self.ready } else { u64::MAX }
+        if self.open.len() < self.window {
+            self.ready
+        } else {
+            u64::MAX
+        }
     }
 
     pub(super) fn may_begin(&self, now: u64) -> bool {
@@ -93,13 +113,20 @@ impl Client {
 
     /// Forgets an operation; the next one may begin at `ready`.
     pub(super) fn close(&mut self, place: usize, ready: u64) -> Open {
-        self.ready = if self.ready == u64::MAX { u64::MAX } else { ready };
+        self.ready = if self.ready == u64::MAX {
+            u64::MAX
+        } else {
+            ready
+        };
         self.open.remove(place)
     }
 
     /// No answer to a command of a lower number is waited for.
     pub(super) fn floor(&self) -> u64 {
-        self.open.iter().find_map(Open::sequence).unwrap_or(self.sequence)
+        self.open
+            .iter()
+            .find_map(Open::sequence)
+            .unwrap_or(self.sequence)
     }
 }
 
@@ -121,9 +148,10 @@ impl Open {
     pub(super) fn request(&self) -> RequestKind {
         match &self.what {
             What::Command { bytes, .. } => RequestKind::Command(bytes.clone()),
-            What::Read(consistency) => {
-                RequestKind::Read { query: machine::query(self.key), consistency: *consistency }
-            }
+            What::Read(consistency) => RequestKind::Read {
+                query: machine::query(self.key),
+                consistency: *consistency,
+            },
         }
     }
 }
@@ -136,9 +164,10 @@ impl What {
             Self::Command { action, .. } => Some(match action {
                 Action::Get => OpKind::Read,
                 Action::Put(value) => OpKind::Write(*value),
-                Action::CompareAndSet { expect, new } => {
-                    OpKind::CompareAndSet { expect: *expect, new: *new }
-                }
+                Action::CompareAndSet { expect, new } => OpKind::CompareAndSet {
+                    expect: *expect,
+                    new: *new,
+                },
             }),
             Self::Read(Consistency::Linearizable) => Some(OpKind::Read),
             Self::Read(Consistency::Bounded(_) | Consistency::Local) => None,

@@ -37,7 +37,9 @@ struct Recorded {
 impl Effects {
     /// A client begins a command. Numbers are given one by one, from 1 on.
     pub(super) fn begun(&mut self, id: ClientId, sequence: u64, operation: Option<OperationId>) {
-        let Some(slot) = self.slot(id, sequence) else { return };
+        let Some(slot) = self.slot(id, sequence) else {
+            return;
+        };
         slot.operation = operation;
     }
 
@@ -88,14 +90,25 @@ impl Effects {
         command: Command,
         response: Response,
     ) -> Result<Option<OperationId>, Violation> {
-        let Response::Done { index: at, returned } = response else { return Ok(None) };
-        let Ok(client) = u32::try_from(command.client) else { return Ok(None) };
-        let Some(slot) = self.slot(ClientId(client), command.sequence) else { return Ok(None) };
+        let Response::Done {
+            index: at,
+            returned,
+        } = response
+        else {
+            return Ok(None);
+        };
+        let Ok(client) = u32::try_from(command.client) else {
+            return Ok(None);
+        };
+        let Some(slot) = self.slot(ClientId(client), command.sequence) else {
+            return Ok(None);
+        };
         let operation = slot.operation;
         match slot.response {
             // The answer to a duplicate is the first answer, to the letter.
             Some(known) if known != response => {
-                let detail = format!("{node} at {index}, {command:?}: {known:?}, then {response:?}");
+                let detail =
+                    format!("{node} at {index}, {command:?}: {known:?}, then {response:?}");
                 return Err(Violation::new(ONCE, detail));
             }
             Some(_) if at == index => {
@@ -109,8 +122,17 @@ impl Effects {
             }
             None => slot.response = Some(response),
         }
-        let Command { client, sequence, key, .. } = command;
-        self.all.push(Applied { client, sequence, index: at.0 });
+        let Command {
+            client,
+            sequence,
+            key,
+            ..
+        } = command;
+        self.all.push(Applied {
+            client,
+            sequence,
+            index: at.0,
+        });
         let stored = match (command.action, returned) {
             (Action::Put(value), Returned::Written) => Some(value),
             (Action::CompareAndSet { new, .. }, Returned::Swapped) => Some(new),
@@ -170,5 +192,6 @@ fn sum(start: u64, bytes: &[u8]) -> u64 {
     for word in words {
         sum = fold(sum, u64::from_le_bytes(*word));
     }
-    rest.iter().fold(sum, |sum, byte| fold(sum, u64::from(*byte)))
+    rest.iter()
+        .fold(sum, |sum, byte| fold(sum, u64::from(*byte)))
 }

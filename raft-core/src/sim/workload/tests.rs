@@ -110,8 +110,19 @@ impl Service {
         self.log += 1;
         if self.defect == Defect::NoSessions {
             let command = Command::decode(command).expect("whole");
-            self.good.execute(index, &Command { sequence: 0, floor: 0, ..command }.encode());
-            let fresh = Command { client: 1000 + index.0, ..command };
+            self.good.execute(
+                index,
+                &Command {
+                    sequence: 0,
+                    floor: 0,
+                    ..command
+                }
+                .encode(),
+            );
+            let fresh = Command {
+                client: 1000 + index.0,
+                ..command
+            };
             let answer = self.good.execute(index, &fresh.encode()).encode();
             workload.applied(NodeId(1), index, &command.encode(), &answer)?;
             self.answer(now, id, Answer::Done(answer), index);
@@ -193,7 +204,11 @@ fn drive(workload: &mut Workload, service: &mut Service) -> Result<Stats, Violat
             (Some(_), None) => {}
         }
     }
-    assert_eq!(workload.outstanding(), 0, "everything ends once it is drained");
+    assert_eq!(
+        workload.outstanding(),
+        0,
+        "everything ends once it is drained"
+    );
     workload.verdict(now)
 }
 
@@ -203,7 +218,11 @@ fn a_true_service_passes_and_everything_happened() {
     for seed in 0..40 {
         let (workload, result) = run(seed, Defect::None);
         let stats = result.unwrap_or_else(|violation| panic!("seed {seed}: {violation}"));
-        assert_eq!(stats.operations, stats.ok + stats.failed + stats.unknown, "seed {seed}");
+        assert_eq!(
+            stats.operations,
+            stats.ok + stats.failed + stats.unknown,
+            "seed {seed}"
+        );
         assert!(stats.ok > 300, "seed {seed}: {stats:?}");
         marks.merge(workload.marks());
         all.failed += stats.failed;
@@ -249,11 +268,17 @@ fn a_seed_repeats_itself() {
 
 #[test]
 fn without_a_service_clients_give_up_and_drained_ones_do_not_begin() {
-    let config = WorkloadConfig { clients: 3, operations_max: 50, ..WorkloadConfig::default() };
+    let config = WorkloadConfig {
+        clients: 3,
+        operations_max: 50,
+        ..WorkloadConfig::default()
+    };
     let mut workload = Workload::new(config, 1_000);
     let mut now = 0;
     for _ in 0..2_000 {
-        let Some((at, client)) = workload.next_wake() else { break };
+        let Some((at, client)) = workload.next_wake() else {
+            break;
+        };
         now = now.max(at);
         workload.wake(client, now);
     }

@@ -35,7 +35,13 @@ impl World {
 
     /// Carries out one action. True if the fault happened here and now.
     fn act(&mut self, action: FaultAction) -> Result<bool, Violation> {
-        let FaultAction { fault, target, span, amount, .. } = action;
+        let FaultAction {
+            fault,
+            target,
+            span,
+            amount,
+            ..
+        } = action;
         match fault {
             Fault::PowerCut => return self.power_cut(span, amount),
             Fault::Partition | Fault::Bridge | Fault::Ring => {
@@ -55,7 +61,9 @@ impl World {
             Fault::Transfer => return self.transfer(amount),
             _ => {}
         }
-        let Some(node) = self.resolve(target) else { return Ok(false) };
+        let Some(node) = self.resolve(target) else {
+            return Ok(false);
+        };
         match fault {
             Fault::Isolate | Fault::Mute | Fault::Deafen | Fault::CutLink => {
                 self.cut_for(lonely(fault, self.nodes.len(), node, amount), span);
@@ -92,7 +100,10 @@ impl World {
                 Ok(false)
             }
             Fault::CrashInEffects => {
-                self.nodes[node].doom = Doom::InEffects { left: amount % 7, down: span };
+                self.nodes[node].doom = Doom::InEffects {
+                    left: amount % 7,
+                    down: span,
+                };
                 Ok(false)
             }
             Fault::Freeze => {
@@ -116,11 +127,15 @@ impl World {
             Target::Node(place) => usize::try_from(place).ok().map(|at| at % self.nodes.len()),
             Target::Follower(place) => {
                 let follows = |node: &super::Node| {
-                    node.raft.as_ref().is_some_and(|raft| raft.role() != RoleName::Leader)
+                    node.raft
+                        .as_ref()
+                        .is_some_and(|raft| raft.role() != RoleName::Leader)
                 };
                 let nodes = self.nodes.iter().enumerate();
-                let followers: Vec<usize> =
-                    nodes.filter(|(_, node)| follows(node)).map(|(at, _)| at).collect();
+                let followers: Vec<usize> = nodes
+                    .filter(|(_, node)| follows(node))
+                    .map(|(at, _)| at)
+                    .collect();
                 let at = usize::try_from(place).ok()? % followers.len().max(1);
                 followers.get(at).copied()
             }
@@ -142,7 +157,11 @@ impl World {
     fn harm(&mut self, fault: Fault, node: usize, span: u64) -> Result<bool, Violation> {
         self.settle_standing();
         let wipe = fault == Fault::Wipe;
-        if !(if wipe { self.may_wipe(node) } else { self.may_lose_tail(node) }) {
+        if !(if wipe {
+            self.may_wipe(node)
+        } else {
+            self.may_lose_tail(node)
+        }) {
             return Ok(false);
         }
         if self.nodes[node].is_up() {
@@ -165,7 +184,8 @@ impl World {
     fn cut_for(&mut self, cut: Cut, span: u64) {
         self.serial += 1;
         self.net.cut(self.serial, cut);
-        self.schedule.push(self.now + span, Happening::Heal(self.serial));
+        self.schedule
+            .push(self.now + span, Happening::Heal(self.serial));
     }
 
     fn drop_kind(&mut self, node: usize, span: u64, amount: u64) {
@@ -178,7 +198,8 @@ impl World {
             kinds.fill(kind);
         }
         self.net.drop_kinds(self.serial, kinds);
-        self.schedule.push(self.now + span, Happening::Heal(self.serial));
+        self.schedule
+            .push(self.now + span, Happening::Heal(self.serial));
     }
 
     // --- Process and clock ---
@@ -299,7 +320,10 @@ mod tests {
                 let cut = shape(fault, 5, amount);
                 for from in 0..5 {
                     let back = (0..5).all(|to| (cut[from] >> to & 1) == (cut[to] >> from & 1));
-                    assert!(back && cut[from] >> from & 1 == 0, "{fault} {amount}: {cut:?}");
+                    assert!(
+                        back && cut[from] >> from & 1 == 0,
+                        "{fault} {amount}: {cut:?}"
+                    );
                 }
                 let severed: u32 = cut.iter().map(|bits| bits.count_ones()).sum();
                 assert!(severed > 0, "{fault} {amount}");

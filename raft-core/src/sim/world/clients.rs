@@ -176,7 +176,10 @@ impl World {
             RequestKind::Command(command) => Event::Propose { ticket, command },
             RequestKind::Read { query, consistency } => {
                 node.waiting.asked.push((ticket, query));
-                Event::Read { ticket, consistency }
+                Event::Read {
+                    ticket,
+                    consistency,
+                }
             }
         };
         self.receive(target, event)
@@ -185,13 +188,18 @@ impl World {
     /// An answer leaves a server.
     pub(super) fn answer(&mut self, node: usize, ticket: Ticket, answer: Answer, index: Index) {
         if let Some(trace) = &mut self.trace {
-            trace.line(self.now, Some(node), super::telling::answer(ticket, &answer));
+            trace.line(
+                self.now,
+                Some(node),
+                super::telling::answer(ticket, &answer),
+            );
         }
         if self.rng.chance(self.knobs.loss_ppm) {
             return;
         }
         let at = self.now + self.client_delay();
-        self.schedule.push(at, Happening::Answer(RequestId(ticket.0), answer, index));
+        self.schedule
+            .push(at, Happening::Answer(RequestId(ticket.0), answer, index));
     }
 
     /// A read is answered from what the machine holds.
@@ -202,7 +210,9 @@ impl World {
         query: &Bytes,
     ) -> Result<(), Violation> {
         let machine = &self.nodes[node].machine;
-        let Some(service) = &machine.service else { return Ok(()) };
+        let Some(service) = &machine.service else {
+            return Ok(());
+        };
         let index = machine.applied;
         let answer = service.query(query).map_err(super::effects::broken_port)?;
         self.answer(node, ticket, Answer::Done(answer), index);

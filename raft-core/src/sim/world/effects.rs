@@ -25,7 +25,10 @@ enum Progress {
 
 /// A machine or sink in memory never fails, so if one does it is a finding.
 pub(super) fn broken_port(error: PortError) -> Violation {
-    Violation { invariant: "state-machine", detail: error.to_string() }
+    Violation {
+        invariant: "state-machine",
+        detail: error.to_string(),
+    }
 }
 
 impl World {
@@ -57,9 +60,15 @@ impl World {
                 return Ok(Progress::Died);
             }
             let schedule = &mut self.schedule;
-            self.net.send(self.now, envelope, &self.knobs, &mut self.counts, |at, envelope| {
-                schedule.push(at, Happening::Deliver(envelope));
-            });
+            self.net.send(
+                self.now,
+                envelope,
+                &self.knobs,
+                &mut self.counts,
+                |at, envelope| {
+                    schedule.push(at, Happening::Deliver(envelope));
+                },
+            );
         }
         if let Some(write) = out.write.take() {
             if self.strikes(node)? {
@@ -95,7 +104,10 @@ impl World {
     }
 
     pub(super) fn life(&self, node: usize) -> Life {
-        Life { node, epoch: self.nodes[node].epoch }
+        Life {
+            node,
+            epoch: self.nodes[node].epoch,
+        }
     }
 
     /// Whether the process was doomed to die before this effect, and just did.
@@ -152,12 +164,20 @@ impl World {
                 };
                 target.partial = Some((snapshot.last, next));
                 let from = place(from);
-                target.transfer = Some(Transfer { meta: snapshot, from, next, failures: 0, serial });
+                target.transfer = Some(Transfer {
+                    meta: snapshot,
+                    from,
+                    next,
+                    failures: 0,
+                    serial,
+                });
                 self.next_chunk(node, serial);
             }
             SnapshotOrder::Cancel(last) => {
                 let target = &mut self.nodes[node];
-                target.transfer.take_if(|transfer| transfer.meta.last.index == last);
+                target
+                    .transfer
+                    .take_if(|transfer| transfer.meta.last.index == last);
             }
         }
         Ok(())
@@ -205,7 +225,9 @@ impl World {
     fn read_ready(&mut self, node: usize, ticket: Ticket, index: Index) -> Result<(), Violation> {
         let target = &mut self.nodes[node];
         self.ghost.read_ready(target.id, ticket, index, self.now)?;
-        let Some(query) = target.waiting.take_asked(ticket) else { return Ok(()) };
+        let Some(query) = target.waiting.take_asked(ticket) else {
+            return Ok(());
+        };
         if index <= target.machine.applied {
             return self.answer_read(node, ticket, &query);
         }

@@ -72,7 +72,11 @@ impl World {
     /// Ends the faults: heals everything, or all but what is to stay broken.
     pub(super) fn begin_finale(&mut self) -> Result<(), Violation> {
         self.note(None, || "THE FAULTS END".to_owned());
-        let broken = if self.knobs.finale == 1 { self.choose_broken() } else { None };
+        let broken = if self.knobs.finale == 1 {
+            self.choose_broken()
+        } else {
+            None
+        };
         let broken = broken.unwrap_or_else(|| vec![false; self.nodes.len()]);
         self.phase = Phase::Finale(Finale {
             stage: Stage::Electing,
@@ -145,15 +149,22 @@ impl World {
             _ => Fault::Deafen,
         };
         self.serial += 1;
-        self.net.cut(self.serial, lonely(fault, self.nodes.len(), node, 0));
+        self.net
+            .cut(self.serial, lonely(fault, self.nodes.len(), node, 0));
         self.note(Some(node), || format!("stays broken: {fault}"));
-        if self.nodes[node].is_up() { Ok(()) } else { self.boot(node) }
+        if self.nodes[node].is_up() {
+            Ok(())
+        } else {
+            self.boot(node)
+        }
     }
 
     /// Looks how far the cluster is, and goes on to the next stage.
     pub(super) fn watch(&mut self) -> Result<(), Violation> {
         self.steward()?;
-        let Phase::Finale(finale) = &self.phase else { return Ok(()) };
+        let Phase::Finale(finale) = &self.phase else {
+            return Ok(());
+        };
         let (stage, since) = (finale.stage, finale.since);
         let next = match stage {
             Stage::Electing => self.ready_leader().map(|_| Stage::Draining),
@@ -209,8 +220,12 @@ impl World {
             Stage::Converging | Stage::Holding(..) => "liveness-convergence",
         };
         let open = self.service.clients.outstanding();
-        let unsound = self.unsound().map(|place| (self.nodes[place].id, self.nodes[place].standing));
-        let leader = self.leader().and_then(|place| self.nodes[place].raft.as_ref());
+        let unsound = self
+            .unsound()
+            .map(|place| (self.nodes[place].id, self.nodes[place].standing));
+        let leader = self
+            .leader()
+            .and_then(|place| self.nodes[place].raft.as_ref());
         let members = leader.map(|raft| telling::members(raft.membership()));
         let detail = format!(
             "{open} requests outstanding; unsound {unsound:?}; members {members:?}; {}",
@@ -221,7 +236,9 @@ impl World {
 
     /// The leader, once an entry of its term is committed.
     fn ready_leader(&self) -> Option<&Raft> {
-        let place = self.leader().filter(|place| !self.phase.is_broken(*place))?;
+        let place = self
+            .leader()
+            .filter(|place| !self.phase.is_broken(*place))?;
         let raft = self.nodes[place].raft.as_ref()?;
         (raft.term_at(raft.commit()) == Some(raft.term())).then_some(raft)
     }
@@ -243,7 +260,9 @@ impl World {
         });
         let settled = leader.last().index == commit
             && !leader.membership().is_joint()
-            && self.unsound().is_none_or(|at| !leader.membership().contains(self.nodes[at].id));
+            && self
+                .unsound()
+                .is_none_or(|at| !leader.membership().contains(self.nodes[at].id));
         (settled && members.all(|(_, node)| same(node))).then_some((leader.id(), term))
     }
 
@@ -252,7 +271,10 @@ impl World {
         if self.converged() != Some((id, term)) {
             let was = format!("{id} led in term {term}, and nobody asked for anything");
             let detail = format!("{was}; {}", self.summary());
-            return Err(Violation { invariant: "liveness-stability", detail });
+            return Err(Violation {
+                invariant: "liveness-stability",
+                detail,
+            });
         }
         if self.now - since < self.patience() * HOLDING {
             self.watch_again();
@@ -266,11 +288,16 @@ impl World {
     /// The operator brings a wiped member back.
     fn steward(&mut self) -> Result<(), Violation> {
         self.settle_standing();
-        let (Some(unsound), Some(leader)) = (self.unsound(), self.leader()) else { return Ok(()) };
+        let (Some(unsound), Some(leader)) = (self.unsound(), self.leader()) else {
+            return Ok(());
+        };
         if self.is_changing() {
             return Ok(());
         }
-        let membership = self.nodes[leader].raft.as_ref().map(|raft| raft.membership().clone());
+        let membership = self.nodes[leader]
+            .raft
+            .as_ref()
+            .map(|raft| raft.membership().clone());
         let change = membership.and_then(|known| self.bring_back(unsound, &known, 3));
         match change {
             Some(change) => self.ask_for(leader, None, vec![change]),
@@ -281,8 +308,10 @@ impl World {
 
 /// Whether those that work are a quorum.
 fn has_quorum(membership: &Membership, works: impl Fn(NodeId) -> bool) -> bool {
-    [membership.voters(), membership.outgoing()].into_iter().all(|voters| {
-        let working = voters.iter().filter(|id| works(**id)).count();
-        voters.is_empty() || working > voters.len() / 2
-    })
+    [membership.voters(), membership.outgoing()]
+        .into_iter()
+        .all(|voters| {
+            let working = voters.iter().filter(|id| works(**id)).count();
+            voters.is_empty() || working > voters.len() / 2
+        })
 }

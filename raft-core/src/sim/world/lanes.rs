@@ -13,8 +13,8 @@ use crate::sim::disk::{Image, ImageSink};
 use crate::sim::faults::Fault;
 use crate::sim::ghost::Violation;
 use crate::sim::node::Transfer;
-use crate::sim::world::effects::broken_port;
 use crate::sim::workload::Answer;
+use crate::sim::world::effects::broken_port;
 use crate::types::{Index, Position, Term};
 
 /// A snapshot is given up after this many chunks were lost in a row.
@@ -43,8 +43,12 @@ impl World {
     pub(super) fn synced(&mut self, node: usize) -> Result<(), Violation> {
         let target = &mut self.nodes[node];
         if self.now < target.stalled_until {
-            let life = Life { node, epoch: target.epoch };
-            self.schedule.push(target.stalled_until, Happening::Synced(life));
+            let life = Life {
+                node,
+                epoch: target.epoch,
+            };
+            self.schedule
+                .push(target.stalled_until, Happening::Synced(life));
             return Ok(());
         }
         let (id, ghost) = (target.id, &mut self.ghost);
@@ -59,7 +63,12 @@ impl World {
     // --- Reading back ---
 
     pub(super) fn fetched(&mut self, node: usize, fetch: Fetch) -> Result<(), Violation> {
-        let Fetch { reader, from, to, bytes_max } = fetch;
+        let Fetch {
+            reader,
+            from,
+            to,
+            bytes_max,
+        } = fetch;
         let mut entries = self.nodes[node].disk.read(from, to, bytes_max);
         if entries.len() > 1 && self.rng.chance(self.knobs.short_read_ppm) {
             self.counts.count(Fault::ShortRead);
@@ -77,7 +86,10 @@ impl World {
             return;
         }
         target.machine.busy = true;
-        let life = Life { node, epoch: target.epoch };
+        let life = Life {
+            node,
+            epoch: target.epoch,
+        };
         let at = self.now + self.knobs.apply_ns + self.rng.below(self.knobs.apply_jitter_ns + 1);
         self.schedule.push(at, Happening::Applied(life));
     }
@@ -85,7 +97,10 @@ impl World {
     pub(super) fn applied(&mut self, node: usize) -> Result<(), Violation> {
         let target = &mut self.nodes[node];
         if let Some(thaw) = target.frozen_until {
-            let life = Life { node, epoch: target.epoch };
+            let life = Life {
+                node,
+                epoch: target.epoch,
+            };
             self.schedule.push(thaw + 1, Happening::Applied(life));
             return Ok(());
         }
@@ -105,8 +120,14 @@ impl World {
         let expected = target.machine.applied.next();
         if entries.first().is_none_or(|first| first.index != expected) {
             let first = entries.first().map(Entry::position);
-            let detail = format!("{}: asked to apply {first:?} instead of {expected}", target.id);
-            return Err(Violation { invariant: "apply-in-order", detail });
+            let detail = format!(
+                "{}: asked to apply {first:?} instead of {expected}",
+                target.id
+            );
+            return Err(Violation {
+                invariant: "apply-in-order",
+                detail,
+            });
         }
         let batch: Vec<Committed> = entries
             .iter()
@@ -120,14 +141,24 @@ impl World {
             })
             .collect();
         let last = entries.last().map_or(Index(0), |entry| entry.index);
-        let Some(service) = &mut target.machine.service else { return Ok(last) };
+        let Some(service) = &mut target.machine.service else {
+            return Ok(last);
+        };
         let answers = service.apply(&batch).map_err(broken_port)?;
         target.machine.applied = last;
         for (committed, answer) in batch.iter().zip(answers) {
             let id = self.nodes[node].id;
-            let Committed { index, term, command } = committed;
+            let Committed {
+                index,
+                term,
+                command,
+            } = committed;
             self.service.clients.applied(id, *index, command, &answer)?;
-            self.answer_command(node, Position::new(*term, *index), Some(Answer::Done(answer)));
+            self.answer_command(
+                node,
+                Position::new(*term, *index),
+                Some(Answer::Done(answer)),
+            );
         }
         self.answer_command(node, Position::new(Term(0), last), None);
         Ok(last)
@@ -145,10 +176,15 @@ impl World {
         let target = &mut self.nodes[node];
         let Some(image) = target.disk.snapshot(meta.last) else {
             let detail = format!("{}: there is no snapshot at {}", target.id, meta.last);
-            return Err(Violation { invariant: "restore-without-snapshot", detail });
+            return Err(Violation {
+                invariant: "restore-without-snapshot",
+                detail,
+            });
         };
         if let Some(service) = &mut target.machine.service {
-            service.restore(meta.last.index, &**image).map_err(broken_port)?;
+            service
+                .restore(meta.last.index, &**image)
+                .map_err(broken_port)?;
         }
         target.machine.applied = meta.last.index;
         self.answer_command(node, Position::new(Term(0), meta.last.index), None);
@@ -182,7 +218,10 @@ impl World {
             return Ok(());
         }
         let last = Position::new(Term(0), index);
-        let meta = Arc::new(SnapshotMeta { last, ..SnapshotMeta::default() });
+        let meta = Arc::new(SnapshotMeta {
+            last,
+            ..SnapshotMeta::default()
+        });
         let image = self.image(node, meta)?;
         self.nodes[node].machine.own = Some(Arc::new(image));
         Ok(())
@@ -205,7 +244,9 @@ impl World {
         let Some(raft) = target.raft.as_ref().filter(|_| target.taking.is_none()) else {
             return Ok(false);
         };
-        let Some(meta) = raft.snapshot_meta(applied) else { return Ok(false) };
+        let Some(meta) = raft.snapshot_meta(applied) else {
+            return Ok(false);
+        };
         if meta.last.index <= target.disk.snapshot_meta().last.index {
             return Ok(false);
         }
@@ -219,7 +260,9 @@ impl World {
 
     pub(super) fn snapshot_done(&mut self, node: usize) -> Result<(), Violation> {
         let target = &mut self.nodes[node];
-        let Some(image) = target.taking.take() else { return Ok(()) };
+        let Some(image) = target.taking.take() else {
+            return Ok(());
+        };
         let meta = Arc::clone(&image.meta);
         target.disk.add_snapshot(image);
         let keep = meta.last.index.0.saturating_sub(self.knobs.keep_entries);
@@ -255,7 +298,11 @@ impl World {
             return self.receive(node, Event::SnapshotReceived(transfer.meta));
         }
         target.partial = Some((transfer.meta.last, next));
-        target.transfer = Some(Transfer { next, failures: 0, ..transfer });
+        target.transfer = Some(Transfer {
+            next,
+            failures: 0,
+            ..transfer
+        });
         self.next_chunk(node, serial);
         Ok(())
     }
@@ -263,9 +310,13 @@ impl World {
     /// The snapshot wanted, if the other node can be reached and still has it.
     fn served(&self, node: usize, transfer: &Transfer) -> Option<Arc<Image>> {
         let from = self.nodes.get(transfer.from)?;
-        let linked = self.net.connects(node, transfer.from) && self.net.connects(transfer.from, node);
+        let linked =
+            self.net.connects(node, transfer.from) && self.net.connects(transfer.from, node);
         let there = linked && from.is_awake() && self.nodes[node].is_awake();
-        from.disk.snapshot(transfer.meta.last).filter(|_| there).cloned()
+        from.disk
+            .snapshot(transfer.meta.last)
+            .filter(|_| there)
+            .cloned()
     }
 
     fn chunk_lost(
@@ -279,7 +330,10 @@ impl World {
             return self.receive(node, Event::SnapshotFailed(transfer.meta.last.index));
         }
         let serial = transfer.serial;
-        self.nodes[node].transfer = Some(Transfer { failures, ..transfer });
+        self.nodes[node].transfer = Some(Transfer {
+            failures,
+            ..transfer
+        });
         self.next_chunk(node, serial);
         Ok(())
     }

@@ -17,11 +17,11 @@ use crate::sim::marks::{Mark, Marks};
 use crate::sim::net::{Net, id_at};
 use crate::sim::node::{Clock, Node};
 use crate::sim::rng::Rng;
+use crate::sim::world::clients::Service;
 use crate::sim::world::effects::broken_port;
 use crate::sim::world::finale::Phase;
 use crate::sim::world::operator::Operator;
 use crate::sim::world::schedule::Schedule;
-use crate::sim::world::clients::Service;
 use crate::types::{Incarnation, Index, NodeId};
 
 /// No clock of a node starts at zero, so that a time that was never set shows.
@@ -84,7 +84,9 @@ impl World {
     /// Makes the disks: the first servers found the cluster, the others wait to be added.
     fn found(&mut self, nodes: usize) {
         let lives: Vec<Incarnation> = (0..nodes).map(|_| self.new_incarnation()).collect();
-        let founders = usize::try_from(self.knobs.founders).unwrap_or(nodes).clamp(1, nodes);
+        let founders = usize::try_from(self.knobs.founders)
+            .unwrap_or(nodes)
+            .clamp(1, nodes);
         let bound = self.rng.chance(500_000);
         let members = (0..founders).map(|place| {
             let mut member = self.member(id_at(place));
@@ -153,7 +155,10 @@ impl World {
         let mut service = (self.service.machine)(node.id);
         let newest = node.disk.snapshot_newest();
         let own = node.machine.own.as_ref();
-        let image = newest.into_iter().chain(own).max_by_key(|image| image.meta.last.index);
+        let image = newest
+            .into_iter()
+            .chain(own)
+            .max_by_key(|image| image.meta.last.index);
         let applied = image.map_or(Index(0), |image| image.meta.last.index);
         if let Some(image) = image {
             service.restore(applied, &**image).map_err(broken_port)?;
@@ -161,11 +166,14 @@ impl World {
         let recovered = node.disk.recover(applied);
         let local = node.clock.read(self.now);
         let booted = Raft::new(node.id, config, recovered.clone(), local, &mut self.out);
-        let mut raft = booted
-            .map_err(|error| Violation { invariant: "config", detail: error.to_string() })?;
+        let mut raft = booted.map_err(|error| Violation {
+            invariant: "config",
+            detail: error.to_string(),
+        })?;
         self.ghost.booted(&raft, &recovered, node.disk.log())?;
         if applied > Index(0) {
-            self.ghost.applied(node.id, applied, (self.service.digest)(&*service))?;
+            self.ghost
+                .applied(node.id, applied, (self.service.digest)(&*service))?;
         }
         raft.flush(local, &mut self.out);
         node.machine.applied = applied;
@@ -183,13 +191,19 @@ impl World {
         let node = &mut self.nodes[place];
         node.die();
         let (id, ghost) = (node.id, &mut self.ghost);
-        let lost = node.disk.crash(&mut self.rng, |write| ghost.persisted(id, write))?;
+        let lost = node
+            .disk
+            .crash(&mut self.rng, |write| ghost.persisted(id, write))?;
         if lost > 0 {
             self.counts.count(Fault::LostWrites);
         }
         self.ghost.crashed(id);
-        let life = Life { node: place, epoch: node.epoch };
-        self.schedule.push(self.now + down + 1, Happening::Restart(life));
+        let life = Life {
+            node: place,
+            epoch: node.epoch,
+        };
+        self.schedule
+            .push(self.now + down + 1, Happening::Restart(life));
         Ok(())
     }
 
@@ -203,7 +217,9 @@ impl World {
     /// The storage is replaced by an empty one, while the process is down.
     pub(super) fn wipe(&mut self, place: usize) {
         let incarnation = self.new_incarnation();
-        self.note(Some(place), || format!("WIPED, now incarnation {incarnation}"));
+        self.note(Some(place), || {
+            format!("WIPED, now incarnation {incarnation}")
+        });
         let node = &mut self.nodes[place];
         node.disk = Disk::blank(incarnation);
         node.partial = None;

@@ -54,13 +54,18 @@ impl World {
 
     /// Asks the leader for a change of members that fits the fault. False if none does.
     pub(super) fn change_members(&mut self, fault: Fault, amount: u64) -> Result<bool, Violation> {
-        let Some(leader) = self.leader() else { return Ok(false) };
+        let Some(leader) = self.leader() else {
+            return Ok(false);
+        };
         let mut rng = Rng::new(amount);
         let changes = self.draw_changes(fault, leader, &mut rng);
         if changes.is_empty() {
             return Ok(false);
         }
-        let index = self.nodes[leader].raft.as_ref().map(crate::Raft::membership_index);
+        let index = self.nodes[leader]
+            .raft
+            .as_ref()
+            .map(crate::Raft::membership_index);
         let based_on = match rng.below(10) {
             0 => index.map(Index::prev),
             1..4 => None,
@@ -80,15 +85,31 @@ impl World {
         let ticket = self.operator.ticket();
         let node = &self.nodes[leader];
         let term = node.raft.as_ref().map_or(Term(0), crate::Raft::term);
-        self.operator.open.push(Open { ticket, node: leader, epoch: node.epoch, term });
-        self.receive(leader, Event::ChangeMembership { ticket, based_on, changes })
+        self.operator.open.push(Open {
+            ticket,
+            node: leader,
+            epoch: node.epoch,
+            term,
+        });
+        self.receive(
+            leader,
+            Event::ChangeMembership {
+                ticket,
+                based_on,
+                changes,
+            },
+        )
     }
 
     /// Asks the leader to hand over. False if there is none.
     pub(super) fn transfer(&mut self, amount: u64) -> Result<bool, Violation> {
-        let Some(leader) = self.leader() else { return Ok(false) };
+        let Some(leader) = self.leader() else {
+            return Ok(false);
+        };
         let mut rng = Rng::new(amount);
-        let target = rng.chance(600_000).then(|| id_at(rng.place(self.nodes.len())));
+        let target = rng
+            .chance(600_000)
+            .then(|| id_at(rng.place(self.nodes.len())));
         let ticket = self.operator.ticket();
         self.receive(leader, Event::TransferLeadership { ticket, target })?;
         Ok(true)
@@ -96,18 +117,25 @@ impl World {
 
     /// Takes the change under way back. False if nobody leads.
     pub(super) fn abort_change(&mut self) -> Result<bool, Violation> {
-        let Some(leader) = self.leader() else { return Ok(false) };
+        let Some(leader) = self.leader() else {
+            return Ok(false);
+        };
         self.receive(leader, Event::AbortMembershipChange)?;
         Ok(true)
     }
 
     fn draw_changes(&self, fault: Fault, leader: usize, rng: &mut Rng) -> Vec<MemberChange> {
-        let Some(raft) = &self.nodes[leader].raft else { return Vec::new() };
+        let Some(raft) = &self.nodes[leader].raft else {
+            return Vec::new();
+        };
         let membership = raft.membership();
         if let Some(unsound) = self.unsound()
             && membership.contains(self.nodes[unsound].id)
         {
-            return self.bring_back(unsound, membership, rng.below(4)).into_iter().collect();
+            return self
+                .bring_back(unsound, membership, rng.below(4))
+                .into_iter()
+                .collect();
         }
         let mut ids: Vec<NodeId> = (0..self.nodes.len()).map(id_at).collect();
         rng.shuffle(&mut ids);
@@ -130,7 +158,11 @@ impl World {
             }
         };
         let change: Vec<MemberChange> = change.into_iter().collect();
-        if membership.changed(&change).is_ok() { change } else { Vec::new() }
+        if membership.changed(&change).is_ok() {
+            change
+        } else {
+            Vec::new()
+        }
     }
 
     /// Something for each of these nodes, as far as a voter is left.
@@ -186,18 +218,27 @@ impl World {
         if node.standing != Standing::Wiped || !standing::is_other_life(known, &node.disk) {
             return None;
         }
-        let member = Member { incarnation: node.disk.incarnation(), ..known.clone() };
+        let member = Member {
+            incarnation: node.disk.incarnation(),
+            ..known.clone()
+        };
         let change = match way {
             0 => MemberChange::Remove(node.id),
             1 => MemberChange::Learner(node.id, member),
             2 if membership.is_voter(node.id) => MemberChange::Voter(node.id, member),
             _ => MemberChange::Update(node.id, member),
         };
-        membership.changed(std::slice::from_ref(&change)).ok().map(|_| change)
+        membership
+            .changed(std::slice::from_ref(&change))
+            .ok()
+            .map(|_| change)
     }
 }
 
 /// A member that lives at another address now.
 fn moved(known: &Member, rng: &mut Rng) -> Member {
-    Member { address: format!("m{}", rng.below(1000)), ..known.clone() }
+    Member {
+        address: format!("m{}", rng.below(1000)),
+        ..known.clone()
+    }
 }

@@ -20,7 +20,12 @@ const PLACE_BITS: u32 = 24;
 
 impl<T> Schedule<T> {
     pub(super) fn new() -> Self {
-        Self { heap: BinaryHeap::new(), slab: Vec::new(), free: Vec::new(), serial: 0 }
+        Self {
+            heap: BinaryHeap::new(),
+            slab: Vec::new(),
+            free: Vec::new(),
+            serial: 0,
+        }
     }
 
     /// It is going to happen at this time.
@@ -30,12 +35,16 @@ impl<T> Schedule<T> {
             place
         } else {
             let place = u32::try_from(self.slab.len()).unwrap_or(u32::MAX);
-            assert!(place >> PLACE_BITS == 0, "a world with that much to come has run away");
+            assert!(
+                place >> PLACE_BITS == 0,
+                "a world with that much to come has run away"
+            );
             self.slab.push(Some(happening));
             place
         };
         self.serial += 1;
-        self.heap.push(Reverse((at, self.serial << PLACE_BITS | u64::from(place))));
+        self.heap
+            .push(Reverse((at, self.serial << PLACE_BITS | u64::from(place))));
     }
 
     /// What happens next, and when.
@@ -60,7 +69,9 @@ mod tests {
         }
         assert_eq!(schedule.pop(), Some((1, 'a')));
         schedule.push(5, 'e');
-        let rest: Vec<char> = std::iter::from_fn(|| schedule.pop()).map(|(_, what)| what).collect();
+        let rest: Vec<char> = std::iter::from_fn(|| schedule.pop())
+            .map(|(_, what)| what)
+            .collect();
         assert_eq!(rest, ['b', 'c', 'd', 'e']);
     }
 }

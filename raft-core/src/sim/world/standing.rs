@@ -24,7 +24,9 @@ pub(super) fn is_other_life(known: &Member, disk: &Disk) -> bool {
 impl World {
     /// The node whose disk was harmed and is not well again.
     pub(super) fn unsound(&self) -> Option<usize> {
-        self.nodes.iter().position(|node| node.standing != Standing::Sound)
+        self.nodes
+            .iter()
+            .position(|node| node.standing != Standing::Sound)
     }
 
     /// Finds out whether the harm to a disk is undone by now.
@@ -34,7 +36,10 @@ impl World {
         let well = match node.standing {
             Standing::Sound => true,
             Standing::TailLost => {
-                let votes = node.raft.as_ref().is_some_and(|raft| !raft.is_quarantined());
+                let votes = node
+                    .raft
+                    .as_ref()
+                    .is_some_and(|raft| !raft.is_quarantined());
                 votes && !node.disk.lacks_tail()
             }
             Standing::Wiped => self.is_known_again(node),
@@ -48,16 +53,27 @@ impl World {
     /// Whether every member that knows this server knows its present life, and it has caught up.
     /// Who was removed may go on to know an earlier life; it does not count votes of the present.
     fn is_known_again(&self, node: &Node) -> bool {
-        let Some(leader) = self.leader().and_then(|leader| self.nodes[leader].raft.as_ref()) else {
+        let Some(leader) = self
+            .leader()
+            .and_then(|leader| self.nodes[leader].raft.as_ref())
+        else {
             return false;
         };
         let latest = leader.membership_index();
         let named = leader.membership().contains(node.id);
-        let caught_up = node.raft.as_ref().is_some_and(|raft| raft.commit() >= latest);
+        let caught_up = node
+            .raft
+            .as_ref()
+            .is_some_and(|raft| raft.commit() >= latest);
         let known = |(_, membership): &View| {
-            membership.get(node.id).is_none_or(|m| m.incarnation == node.disk.incarnation())
+            membership
+                .get(node.id)
+                .is_none_or(|m| m.incarnation == node.disk.incarnation())
         };
-        let members = self.nodes.iter().filter(|other| leader.membership().contains(other.id));
+        let members = self
+            .nodes
+            .iter()
+            .filter(|other| leader.membership().contains(other.id));
         let others = members.filter(|other| other.id != node.id);
         leader.commit() >= latest
             && (caught_up || !named)
@@ -75,13 +91,17 @@ impl World {
     pub(super) fn may_wipe(&self, place: usize) -> bool {
         let incarnation = self.nodes[place].disk.incarnation();
         self.may_harm(place, |id, membership| {
-            membership.get(id).is_none_or(|member| member.incarnation == incarnation)
+            membership
+                .get(id)
+                .is_none_or(|member| member.incarnation == incarnation)
         })
     }
 
     fn may_harm(&self, place: usize, agrees: impl Fn(NodeId, &Membership) -> bool) -> bool {
         let id = self.nodes[place].id;
-        let leader = self.leader().and_then(|leader| self.nodes[leader].raft.as_ref());
+        let leader = self
+            .leader()
+            .and_then(|leader| self.nodes[leader].raft.as_ref());
         let Some(leader) = leader.filter(|_| self.unsound().is_none() && !self.is_changing())
         else {
             return false;
@@ -114,10 +134,12 @@ fn id_of(world: &World, place: usize) -> NodeId {
 
 /// Whether the configuration has a majority without this server.
 fn others_suffice(membership: &Membership, id: NodeId) -> bool {
-    [membership.voters(), membership.outgoing()].into_iter().all(|voters| {
-        let others = voters.len() - usize::from(voters.contains(&id));
-        voters.is_empty() || others > voters.len() / 2
-    })
+    [membership.voters(), membership.outgoing()]
+        .into_iter()
+        .all(|voters| {
+            let others = voters.len() - usize::from(voters.contains(&id));
+            voters.is_empty() || others > voters.len() / 2
+        })
 }
 
 /// The configurations that a server acts by now, and would act by after a crash.
@@ -125,7 +147,14 @@ fn views(node: &Node) -> impl Iterator<Item = View> + use<> {
     let active = node.raft.as_ref();
     let active = active.map(|raft| (raft.membership_index(), Arc::clone(raft.membership())));
     let recovered = node.disk.recover(Index(0));
-    let base = (recovered.snapshot.membership_index, recovered.snapshot.membership);
-    let durable = recovered.memberships.last().cloned().filter(|(index, _)| *index > base.0);
+    let base = (
+        recovered.snapshot.membership_index,
+        recovered.snapshot.membership,
+    );
+    let durable = recovered
+        .memberships
+        .last()
+        .cloned()
+        .filter(|(index, _)| *index > base.0);
     active.into_iter().chain([durable.unwrap_or(base)])
 }

@@ -15,12 +15,21 @@ use crate::types::{Incarnation, NodeId, Ticket};
 /// A line for each effect.
 pub(super) fn output(trace: &mut Trace, now: u64, node: usize, out: &Output) {
     let mut line = |text| trace.line(now, Some(node), text);
-    out.observations.iter().for_each(|what| line(format!("* {}", observation(what))));
+    out.observations
+        .iter()
+        .for_each(|what| line(format!("* {}", observation(what))));
     for envelope in &out.messages {
-        line(format!("> {} t{} {}", envelope.to, envelope.term, message(&envelope.message)));
+        line(format!(
+            "> {} t{} {}",
+            envelope.to,
+            envelope.term,
+            message(&envelope.message)
+        ));
     }
     out.write.iter().for_each(|what| line(tell_write(what)));
-    out.replies.iter().for_each(|what| line(format!("= {}", reply(what))));
+    out.replies
+        .iter()
+        .for_each(|what| line(format!("= {}", reply(what))));
     for order in &out.snapshot {
         line(match order {
             SnapshotOrder::Fetch { from, snapshot } => {
@@ -30,9 +39,14 @@ pub(super) fn output(trace: &mut Trace, now: u64, node: usize, out: &Output) {
         });
     }
     for fetch in &out.fetch {
-        line(format!("fetch {}..={} for {:?}", fetch.from, fetch.to, fetch.reader));
+        line(format!(
+            "fetch {}..={} for {:?}",
+            fetch.from, fetch.to, fetch.reader
+        ));
     }
-    out.purge.iter().for_each(|up_to| line(format!("purge {up_to}")));
+    out.purge
+        .iter()
+        .for_each(|up_to| line(format!("purge {up_to}")));
 }
 
 /// An event in a few words.
@@ -40,13 +54,23 @@ pub(super) fn event(event: &Event) -> String {
     match event {
         Event::Tick => "tick".to_owned(),
         Event::Received(envelope) => {
-            format!("< {} t{} {}", envelope.from, envelope.term, message(&envelope.message))
+            format!(
+                "< {} t{} {}",
+                envelope.from,
+                envelope.term,
+                message(&envelope.message)
+            )
         }
         Event::Persisted(id) => format!("persisted #{id}"),
         Event::Applied(index) => format!("applied {index}"),
         Event::Propose { ticket, .. } => format!("propose #{ticket}"),
-        Event::Read { ticket, consistency } => format!("read #{ticket} {consistency:?}"),
-        Event::ChangeMembership { based_on, changes, .. } => {
+        Event::Read {
+            ticket,
+            consistency,
+        } => format!("read #{ticket} {consistency:?}"),
+        Event::ChangeMembership {
+            based_on, changes, ..
+        } => {
             let changes: Vec<String> = changes.iter().map(change).collect();
             format!("change {} based on {based_on:?}", changes.join(", "))
         }
@@ -90,7 +114,9 @@ fn message(message: &Message) -> String {
                 format!("conflict at {prev}, try {hint} r{}", reply.round)
             }
         },
-        Message::InstallSnapshot(offer) => format!("install {} r{}", offer.snapshot.last, offer.round),
+        Message::InstallSnapshot(offer) => {
+            format!("install {} r{}", offer.snapshot.last, offer.round)
+        }
         Message::InstallSnapshotReply(reply) => match reply.status {
             SnapshotStatus::Receiving => format!("receiving {} r{}", reply.snapshot, reply.round),
             SnapshotStatus::Matched(index) => format!("has it, matched {index} r{}", reply.round),
@@ -126,13 +152,24 @@ fn observation(observation: &Observation) -> String {
     match observation {
         Observation::Role { role, term, cause } => format!("{role:?} t{term}: {cause:?}"),
         Observation::Leader { leader: None, term } => format!("no leader t{term}"),
-        Observation::Leader { leader: Some(id), term } => format!("leader {id} t{term}"),
+        Observation::Leader {
+            leader: Some(id),
+            term,
+        } => format!("leader {id} t{term}"),
         Observation::Committed(index) => format!("committed {index}"),
-        Observation::Membership { index, membership, cause } => {
+        Observation::Membership {
+            index,
+            membership,
+            cause,
+        } => {
             format!("members {cause:?} at {index}: {}", members(membership))
         }
         Observation::Truncated { from } => format!("truncated from {from}"),
-        Observation::Progress { peer, state, matched } => {
+        Observation::Progress {
+            peer,
+            state,
+            matched,
+        } => {
             format!("{peer}: {state:?}, matched {matched}")
         }
         Observation::TransferStarted { .. }
@@ -169,11 +206,18 @@ fn change(change: &MemberChange) -> String {
 pub(super) fn members(membership: &Membership) -> String {
     let list = |fits: &dyn Fn(NodeId) -> bool| {
         let members = membership.members().filter(|(id, _)| fits(*id));
-        members.map(|(id, known)| member(id, known)).collect::<Vec<_>>().join(" ")
+        members
+            .map(|(id, known)| member(id, known))
+            .collect::<Vec<_>>()
+            .join(" ")
     };
     let mut text = format!("[{}]", list(&|id| membership.voters().contains(&id)));
     if membership.is_joint() {
-        let _ = write!(text, " old [{}]", list(&|id| membership.outgoing().contains(&id)));
+        let _ = write!(
+            text,
+            " old [{}]",
+            list(&|id| membership.outgoing().contains(&id))
+        );
     }
     let learners = list(&|id| !membership.is_voter(id));
     if !learners.is_empty() {
