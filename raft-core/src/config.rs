@@ -27,7 +27,7 @@ pub struct Config {
     pub membership_timeout: Duration,
     /// A learner within this many entries of the leader has caught up.
     pub catch_up_entries: u64,
-    /// A write that takes longer makes a leader hand over, and keeps others from campaigning.
+    /// A write that takes longer makes a leader hand over, and keeps a server from campaigning.
     pub write_stall_max: Duration,
     /// How many bytes of entries are kept in memory for followers and the state machine. What is
     /// not yet written or applied is kept beyond that, within the limits below.

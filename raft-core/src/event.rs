@@ -3,7 +3,9 @@
 //! The contract with the shell, which every driver keeps and the simulator checks:
 //!
 //! 1. [`Raft::step`](crate::Raft::step) once an event, then [`Raft::flush`](crate::Raft::flush)
-//!    once a batch of events, into the same [`Output`]. Only then the output is carried out.
+//!    once a batch of events, into the same [`Output`]. Only then the output is carried out. The
+//!    first flush follows [`Raft::new`](crate::Raft::new). The clock is read after the batch was
+//!    taken: a lease is judged by it.
 //! 2. Writes go to the log store in the order of their ids; [`Event::Persisted`] follows when a
 //!    write, and with it all before it, would survive a power cut.
 //! 3. [`Output::messages`] may be sent at once, in any order, lost or doubled. The core itself holds
@@ -71,7 +73,8 @@ pub enum Event {
     Fetched {
         /// For whom they were read.
         reader: Reader,
-        /// From the index asked for on, contiguous; fewer than asked for is fine.
+        /// From the index asked for on, contiguous; fewer than asked for is fine, and none says that
+        /// they were purged meanwhile.
         entries: Vec<Entry>,
     },
     /// The state machine's snapshot is complete and durable here.

@@ -47,7 +47,7 @@ impl Candidate {
         let role = match stage {
             Stage::PreVote => RoleName::PreCandidate,
             Stage::Vote | Stage::Transfer => {
-                server.enter_term(server.term().next());
+                server.enter_term(server.term().next(), out);
                 server.vote_for(server.id);
                 RoleName::Candidate
             }

@@ -256,12 +256,21 @@ impl Leader {
             Stage::Learning | Stage::CatchingUp => {
                 change.stage = Stage::Undoing;
             }
-            Stage::Joint if server.configurations.latest().0 > server.commit => {
-                change.stage = Stage::Undoing;
-                let before = Membership::clone(&server.configurations.before_latest().1);
-                self.propose_membership(server, now, before, out);
-            }
-            Stage::Joint | Stage::Settling | Stage::Undoing => {}
+            Stage::Joint => self.abort_joint(server, now, out),
+            Stage::Settling | Stage::Undoing => {}
+        }
+    }
+
+    /// Turns an uncommitted joint configuration of its own back.
+    pub(super) fn abort_joint(&mut self, server: &mut Server, now: Time, out: &mut Output) {
+        let uncommitted = server.configurations.latest().0 > server.commit;
+        let Some(change) = &mut self.change else {
+            return;
+        };
+        if change.stage == Stage::Joint && uncommitted {
+            change.stage = Stage::Undoing;
+            let before = Membership::clone(&server.configurations.before_latest().1);
+            self.propose_membership(server, now, before, out);
         }
     }
 

@@ -4,12 +4,13 @@
 //! only in that they don't campaign. This file does not know how elections go.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::raft::Turn;
 use super::read::Questions;
 use super::server::{Server, refuse};
 use crate::entry::{Entry, SnapshotMeta};
-use crate::event::{Consistency, Observation, Output, Refusal, Reply, RoleCause, SnapshotOrder};
+use crate::event::{Observation, Output, Refusal, Reply, RoleCause, SnapshotOrder};
 use crate::message::{
     AppendEntries, AppendEntriesReply, AppendOutcome, InstallSnapshot, InstallSnapshotReply,
     Message, ReadIndex, ReadIndexReply, SnapshotStatus,
@@ -290,15 +291,16 @@ impl Follower {
 
     // --- Reads ---
 
+    /// A read that may be answered by a barrier of this age, or by none but its own.
     pub(super) fn read(
         &mut self,
         server: &Server,
         now: Time,
         ticket: Ticket,
-        consistency: Consistency,
+        age_max: Option<Duration>,
         out: &mut Output,
     ) {
-        if let Consistency::Bounded(age) = consistency
+        if let Some(age) = age_max
             && let Some(index) = self.questions.fresh(now, age)
         {
             out.replies.push(Reply::ReadReady { ticket, index });

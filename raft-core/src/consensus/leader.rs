@@ -5,6 +5,7 @@
 //! with the leadership.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use bytes::Bytes;
 
@@ -17,7 +18,7 @@ use super::replication::{Stream, observe};
 use super::server::{Server, refuse};
 use super::transfer::Transfer;
 use crate::entry::{Entry, Payload};
-use crate::event::{Consistency, Output, Refusal, Reply, RoleCause};
+use crate::event::{Output, Refusal, Reply, RoleCause};
 use crate::message::{
     AppendEntriesReply, AppendOutcome, InstallSnapshotReply, Message, ReadIndexReply,
     SnapshotStatus,
@@ -92,6 +93,10 @@ impl Leader {
         .min()
     }
 
+    fn quorum_lost(&self, server: &Server, now: Time) -> bool {
+        self.quorum_deadline(server).is_some_and(|at| now >= at)
+    }
+
     fn quorum_deadline(&self, server: &Server) -> Option<Time> {
         let heard = self.quorum_heard(server, Time(u64::MAX));
         (heard < Time(u64::MAX)).then(|| heard.plus(server.config.election_timeout_max))
@@ -103,7 +108,11 @@ impl Leader {
         now: Time,
         out: &mut Output,
     ) -> Option<Turn> {
-        if self.quorum_deadline(server).is_some_and(|at| now >= at) {
+        if self.quorum_lost(server, now) {
+            // It may be the new voters that are gone: without them there still is a quorum.
+            self.abort_joint(server, now, out);
+        }
+        if self.quorum_lost(server, now) {
             return Some(Turn::Follow(RoleCause::QuorumLost));
         }
         self.tick_disk(server, now, out);
@@ -275,22 +284,22 @@ impl Leader {
 
     // --- Reads ---
 
+    /// A read that may be answered by a barrier of this age, or by none but its own.
     pub(super) fn read(
         &mut self,
         server: &Server,
         now: Time,
         ticket: Ticket,
-        consistency: Consistency,
+        age_max: Option<Duration>,
         out: &mut Output,
     ) {
-        let fresh_enough = match consistency {
-            Consistency::Bounded(age) => self
+        let fresh_enough = match age_max {
+            Some(age) => self
                 .barriers
                 .fresh()
                 .filter(|(began, _)| now.since(*began) <= age)
                 .map(|(_, index)| index),
-            Consistency::Linearizable => self.lease_valid(server, now).then_some(server.commit),
-            Consistency::Local => Some(Index(0)),
+            None => self.lease_valid(server, now).then_some(server.commit),
         };
         if let Some(index) = fresh_enough {
             out.replies.push(Reply::ReadReady { ticket, index });

@@ -242,17 +242,20 @@ impl Raft {
     }
 
     fn read(&mut self, now: Time, ticket: Ticket, consistency: Consistency, out: &mut Output) {
-        if consistency == Consistency::Local {
-            let index = self.server.log.base().index;
-            out.replies.push(Reply::ReadReady { ticket, index });
-            return;
-        }
-        match &mut self.role {
-            Role::Follower(follower) => {
-                follower.read(&self.server, now, ticket, consistency, out);
+        let age_max = match consistency {
+            Consistency::Linearizable => None,
+            Consistency::Bounded(age) => Some(age),
+            Consistency::Local => {
+                // Whatever is applied, but nothing older than the log: a restore may be under way.
+                let index = self.server.log.base().index;
+                out.replies.push(Reply::ReadReady { ticket, index });
+                return;
             }
+        };
+        match &mut self.role {
+            Role::Follower(follower) => follower.read(&self.server, now, ticket, age_max, out),
             Role::Candidate(_) => self.server.refuse_not_leader(ticket, out),
-            Role::Leader(leader) => leader.read(&self.server, now, ticket, consistency, out),
+            Role::Leader(leader) => leader.read(&self.server, now, ticket, age_max, out),
         }
     }
 
@@ -272,7 +275,7 @@ impl Raft {
     /// the promise not to vote against it.
     fn told_to_campaign(&mut self, now: Time, out: &mut Output) {
         let free = !matches!(self.role, Role::Leader(_)) && !self.server.heard_leader_lately(now);
-        if free && self.server.may_campaign() {
+        if free && self.server.may_campaign() && self.server.stalled(now).is_none() {
             self.turn(now, Turn::Campaign(RoleCause::Told), out);
         }
     }

@@ -59,7 +59,7 @@ impl Raft {
     /// A later term makes any server a follower (§5.1).
     fn enter_term(&mut self, now: Time, envelope: &Envelope, out: &mut Output) {
         self.role.retire(&self.server, out);
-        self.server.enter_term(envelope.term);
+        self.server.enter_term(envelope.term, out);
         let fresh = Follower::new(&mut self.server, now);
         self.role = Role::Follower(match &self.role {
             Role::Follower(before) => fresh.waiting_like(before),
@@ -169,7 +169,7 @@ impl Raft {
 
     /// The leader wants this server to lead: no question whether it could win.
     fn take_over(&mut self, now: Time, out: &mut Output) {
-        if self.server.may_campaign() {
+        if self.server.may_campaign() && self.server.stalled(now).is_none() {
             self.role.retire(&self.server, out);
             let cause = RoleCause::TransferRequested;
             let candidate = Candidate::start(&mut self.server, now, Stage::Transfer, cause, out);

@@ -201,12 +201,12 @@ impl Server {
 
     /// Enters a later term, in which it has not voted. What it still held back belongs to an
     /// earlier one and is dropped, as the network might have done.
-    pub(super) fn enter_term(&mut self, term: Term) {
+    pub(super) fn enter_term(&mut self, term: Term, out: &mut Output) {
         assert!(term > self.term(), "terms only grow");
         self.hard_state = HardState { term, vote: None };
         self.writes.hard_state_changed();
         self.held.clear();
-        self.leader = None;
+        self.follow(None, out);
     }
 
     pub(super) fn vote_for(&mut self, candidate: NodeId) {

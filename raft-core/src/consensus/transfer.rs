@@ -103,14 +103,13 @@ impl Leader {
 
     /// Tells the target to campaign once it has everything; again if the word may be lost.
     pub(super) fn flush_transfer(&mut self, server: &mut Server, now: Time, out: &mut Output) {
-        let last = server.log.last_index();
+        let ready = self
+            .transfer
+            .as_ref()
+            .is_some_and(|to| self.is_caught_up(server, to.target));
         let Some(transfer) = &mut self.transfer else {
             return;
         };
-        let ready = self
-            .progress
-            .get(&transfer.target)
-            .is_some_and(|progress| progress.matched == last);
         let patience = server.config.heartbeat_interval;
         if ready && transfer.told.is_none_or(|told| now >= told.plus(patience)) {
             transfer.told = Some(now);
@@ -122,10 +121,18 @@ impl Leader {
 
     pub(super) fn transfer_deadline(&self, server: &Server) -> Option<Time> {
         let transfer = self.transfer.as_ref()?;
-        let again = transfer
+        let told = transfer
             .told
-            .map(|told| told.plus(server.config.heartbeat_interval));
+            .filter(|_| self.is_caught_up(server, transfer.target));
+        let again = told.map(|told| told.plus(server.config.heartbeat_interval));
         Some(again.map_or(transfer.deadline, |again| again.min(transfer.deadline)))
+    }
+
+    fn is_caught_up(&self, server: &Server, id: NodeId) -> bool {
+        let last = server.log.last_index();
+        self.progress
+            .get(&id)
+            .is_some_and(|progress| progress.matched == last)
     }
 
     /// Gives a transfer up that took too long. A leader with a sick disk leaves all the same.

@@ -1,7 +1,7 @@
 //! How a server decides on a vote (Raft §5.2, §5.4.1, §6; dissertation §9.6).
 //!
-//! The rules are the same in every role: a candidate or leader has already voted, for itself. This
-//! file does not count votes.
+//! The rules are the same in every role: a candidate or leader has already voted in its term, for
+//! itself. This file does not count votes.
 
 use super::server::Server;
 use crate::event::Output;

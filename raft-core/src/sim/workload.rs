@@ -41,8 +41,11 @@ const LINEARIZABLE: &str = "15: linearizability";
 const ONCE: &str = "16: a command takes effect once";
 const WELL_FORMED: &str = "16: a command is answered as it was asked";
 
-/// So many clients share their keys: with more, the search for a legal order would take too long.
+/// So many clients share their keys.
 const GROUP: u32 = 8;
+/// So many operations are under way on a key at most, pipelined ones included: with more, the
+/// search for a legal order would take too long.
+const KEY_OPEN_MAX: usize = 8;
 
 /// A client that gives up does so after about this many refusals, or one timeout.
 const REFUSALS_BORNE: u64 = 16;
@@ -358,8 +361,11 @@ impl Workload {
             self.clients[place(id)].ready = u64::MAX;
             return None;
         }
-        let key = u64::from(id.0 / GROUP) * self.config.keys_per_group.max(1)
-            + self.rng.below(self.config.keys_per_group.max(1));
+        let Some(key) = self.choose_key(id) else {
+            let pause = nanos(self.config.timeout) / 16;
+            self.clients[place(id)].ready = now.saturating_add(1 + self.rng.below(pause));
+            return None;
+        };
         let what = self.choose(id, key);
         let operation = match what.in_history() {
             Some(kind) => Some(self.history.call(u64::from(id.0), key, kind, now)?),
@@ -386,6 +392,18 @@ impl Workload {
         self.stats.operations += 1;
         let place_open = client.open.len() - 1;
         Some(self.send(id, place_open, now))
+    }
+
+    /// A key of the client's group that is not too busy.
+    fn choose_key(&mut self, id: ClientId) -> Option<u64> {
+        let (group, keys) = (id.0 / GROUP, self.config.keys_per_group.max(1));
+        let key = u64::from(group) * keys + self.rng.below(keys);
+        let of_group = self
+            .clients
+            .chunks(place(ClientId(GROUP)))
+            .nth(place(ClientId(group)))?;
+        let open = of_group.iter().flat_map(|client| &client.open);
+        (open.filter(|open| open.key == key).count() < KEY_OPEN_MAX).then_some(key)
     }
 
     fn choose(&mut self, id: ClientId, key: u64) -> What {

@@ -366,13 +366,11 @@ impl Cluster {
     }
 
     fn name(&self, effect: Effect, before: Option<&Node>) -> Consequence {
-        let reaches = |envelope: &&Envelope| {
+        let exists = |envelope: &&Envelope| {
             let to = usize::try_from(envelope.to.0).unwrap_or(usize::MAX);
-            let refused =
-                self.configuration.loses_refusals && network::is_refusal(&envelope.message);
-            (1..=self.configuration.nodes).contains(&to) && !refused
+            (1..=self.configuration.nodes).contains(&to)
         };
-        let sent = effect.sent.iter().filter(reaches);
+        let sent = effect.sent.iter().filter(exists);
         Consequence {
             sent: sent.map(|envelope| self.messages.intern(envelope.clone())).collect(),
             log_changed: before.is_none_or(|before| before.log != effect.node.log),
@@ -433,7 +431,9 @@ impl Cluster {
         for id in sent {
             let message = self.messages.get(*id);
             let receiver = self.node(state, self.receiver(*id));
-            if !void(receiver, message) {
+            let refused =
+                self.configuration.loses_refusals && network::is_refusal(&message.message);
+            if !refused && !void(receiver, message) {
                 state.network.insert(*id);
             }
         }
@@ -441,7 +441,7 @@ impl Cluster {
 
     /// The timeout of a node, and with it the question whether it could win and its answers, as if
     /// they took no time. They change nobody but the one who asks.
-    fn time_out(&self, state: &mut State, at: usize, hearers: u8) {
+    pub(super) fn time_out(&self, state: &mut State, at: usize, hearers: u8) {
         let mut sent = self.ask(state, at, Question::Timeout).to_vec();
         if self.configuration.pre_votes == PreVotes::Messages {
             self.send(state, &sent);
@@ -621,8 +621,11 @@ impl Model for Cluster {
     }
 
     fn actions(&self, state: &State, actions: &mut Vec<Action>) {
-        let checked = self.checked.fetch_add(1, Ordering::Relaxed);
-        if state.broken.is_some() || checked >= self.checked_max.load(Ordering::Relaxed) {
+        if self.checked() >= self.checked_max.load(Ordering::Relaxed) {
+            return;
+        }
+        self.checked.fetch_add(1, Ordering::Relaxed);
+        if state.broken.is_some() {
             return;
         }
         self.deliveries(state, actions);

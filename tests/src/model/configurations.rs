@@ -131,6 +131,18 @@ pub fn all() -> Vec<Configuration> {
         elections(),
         durability(),
         figure_8(),
+        growth(),
+        replacement(),
+        removed_leader(),
+        abort(),
+        two_changes(),
+        snapshots(),
+        reads(),
+        transfer(),
+        lost_tail(),
+        two_voters(),
+        wiped(),
+        wiped_unbound(),
     ]
 }
 
@@ -192,6 +204,241 @@ fn figure_8() -> Configuration {
             Mark::OldTermOnMajority,
             Mark::TwoLeaders,
         ],
+        ..PLAIN
+    }
+}
+
+/// Two voters become three, by way of a learner and a joint configuration.
+fn growth() -> Configuration {
+    Configuration {
+        name: "growth",
+        about: "2 voters become 3: learner, joint configuration, crashes, other leaders",
+        voters: &[0, 1],
+        term_max: 2,
+        log_max: 5,
+        bounds: &[(Bound::Crashes, 1), (Bound::Heartbeats, 1)],
+        wishes: &[&[Wish::Voter(2)]],
+        setup: &[Scene::Elect(0, &[1])],
+        marks: &[
+            Mark::Elected,
+            Mark::Committed,
+            Mark::Joint,
+            Mark::JointLeft,
+            Mark::Changed,
+            Mark::CrashInJoint,
+            Mark::RolledBack,
+            Mark::Inherited,
+        ],
+        ..PLAIN
+    }
+}
+
+/// One of two voters gives way to a third server.
+fn replacement() -> Configuration {
+    Configuration {
+        name: "replacement",
+        about: "2 voters, one of which is replaced: all three must agree in between",
+        voters: &[0, 1],
+        term_max: 2,
+        log_max: 5,
+        bounds: &[(Bound::Crashes, 1), (Bound::Heartbeats, 1), (Bound::Aborts, 1)],
+        wishes: &[&[Wish::Voter(2), Wish::Remove(1)]],
+        setup: &[Scene::Elect(0, &[1])],
+        marks: &[Mark::Joint, Mark::JointLeft, Mark::Changed, Mark::Aborted, Mark::Inherited],
+        ..PLAIN
+    }
+}
+
+/// A leader removes itself.
+fn removed_leader() -> Configuration {
+    Configuration {
+        name: "removed-leader",
+        about: "3 voters, of which the leader removes itself",
+        term_max: 2,
+        log_max: 4,
+        bounds: &[(Bound::Crashes, 1), (Bound::Heartbeats, 1)],
+        wishes: &[&[Wish::Remove(0)]],
+        twins: Some((1, 2)),
+        setup: &[Scene::Elect(0, &[1, 2])],
+        marks: &[
+            Mark::Elected,
+            Mark::Joint,
+            Mark::JointLeft,
+            Mark::LeftOffice,
+            Mark::RolledBack,
+            Mark::Inherited,
+        ],
+        ..PLAIN
+    }
+}
+
+/// A joint configuration is taken back while another server may finish it.
+fn abort() -> Configuration {
+    Configuration {
+        name: "abort",
+        about: "3 voters that are to become 1, and the change taken back half-way",
+        term_max: 2,
+        log_max: 5,
+        bounds: &[(Bound::Crashes, 1), (Bound::Aborts, 1)],
+        wishes: &[&[Wish::Remove(0), Wish::Remove(1)]],
+        setup: &[Scene::Elect(0, &[1, 2])],
+        marks: &[
+            Mark::Joint,
+            Mark::JointLeft,
+            Mark::Aborted,
+            Mark::RolledBack,
+            Mark::Inherited,
+            Mark::LeftOffice,
+        ],
+        ..PLAIN
+    }
+}
+
+/// The bug of 2015: changes begun by leaders of different terms.
+fn two_changes() -> Configuration {
+    Configuration {
+        name: "two-changes",
+        about: "3 voters, one to be added and one removed by leaders of different terms",
+        nodes: 4,
+        term_max: 2,
+        log_max: 4,
+        wishes: &[&[Wish::Voter(3)], &[Wish::Remove(0)]],
+        setup: &[Scene::Elect(0, &[1, 2])],
+        marks: &[Mark::Joint, Mark::RolledBack, Mark::Inherited],
+        ..PLAIN
+    }
+}
+
+/// A server that is behind, with an entry of its own, gets a snapshot.
+fn snapshots() -> Configuration {
+    Configuration {
+        name: "snapshots",
+        about: "3 voters, one with a conflicting log that the others' logs don't reach back to",
+        term_max: 3,
+        log_max: 3,
+        bounds: &[
+            (Bound::Crashes, 1),
+            (Bound::Heartbeats, 1),
+            (Bound::Compactions, 2),
+            (Bound::FetchFailures, 1),
+        ],
+        setup: &[
+            Scene::Lead(2, &[1]),
+            Scene::Elect(0, &[1]),
+            Scene::Propose(0, &[1]),
+            Scene::Heartbeat(0, &[1]),
+        ],
+        marks: &[
+            Mark::Compacted,
+            Mark::Installed,
+            Mark::FetchFailed,
+            Mark::ReadBack,
+            Mark::Truncated,
+            Mark::Elected,
+        ],
+        ..PLAIN
+    }
+}
+
+/// Linearizable reads while leadership moves.
+fn reads() -> Configuration {
+    Configuration {
+        name: "reads",
+        about: "3 voters, reads asked of an old leader, a new one and a follower",
+        term_max: 2,
+        log_max: 3,
+        bounds: &[(Bound::Proposals, 1), (Bound::Reads, 2), (Bound::Heartbeats, 1)],
+        readers: &[0, 1],
+        setup: &[Scene::Elect(0, &[1, 2])],
+        marks: &[
+            Mark::ReadAtLeader,
+            Mark::ReadAtFollower,
+            Mark::ReadAtOldLeader,
+            Mark::Committed,
+            Mark::TwoLeaders,
+        ],
+        ..PLAIN
+    }
+}
+
+/// Leadership moves on request.
+fn transfer() -> Configuration {
+    Configuration {
+        name: "transfer",
+        about: "3 voters, leadership transferred among proposals and crashes",
+        term_max: 3,
+        log_max: 4,
+        bounds: &[
+            (Bound::Transfers, 1),
+            (Bound::Proposals, 1),
+            (Bound::Heartbeats, 2),
+            (Bound::Crashes, 1),
+        ],
+        setup: &[Scene::Elect(0, &[1, 2])],
+        marks: &[Mark::Transferred, Mark::TransferAborted, Mark::Elected, Mark::TwoLeaders],
+        ..PLAIN
+    }
+}
+
+/// A disk loses what it had acknowledged.
+fn lost_tail() -> Configuration {
+    Configuration {
+        name: "lost-tail",
+        about: "3 voters, one of which loses its last durable write",
+        term_max: 3,
+        log_max: 4,
+        bounds: &[(Bound::Losses, 1), (Bound::Proposals, 1)],
+        twins: Some((1, 2)),
+        setup: &[Scene::Elect(0, &[1, 2])],
+        marks: &[Mark::Quarantined, Mark::Released, Mark::Elected, Mark::Committed],
+        ..PLAIN
+    }
+}
+
+/// The same with two servers, neither of which can do without the other.
+fn two_voters() -> Configuration {
+    Configuration {
+        name: "two-voters",
+        about: "2 voters with slow disks that crash and lose a durable write",
+        nodes: 2,
+        voters: &[0, 1],
+        disks: Disks::Slow,
+        term_max: 3,
+        log_max: 4,
+        bounds: &[(Bound::Losses, 1), (Bound::Crashes, 1), (Bound::Proposals, 1)],
+        setup: &[Scene::Elect(0, &[1])],
+        marks: &[Mark::Quarantined, Mark::Released, Mark::Elected, Mark::StalePersisted],
+        ..PLAIN
+    }
+}
+
+/// A server comes back under its name with an empty disk.
+fn wiped() -> Configuration {
+    Configuration {
+        name: "wiped",
+        about: "3 voters of known incarnations, one of which comes back wiped",
+        term_max: 3,
+        log_max: 3,
+        bounds: &[(Bound::Wipes, 1), (Bound::Proposals, 1)],
+        wiped: &[1],
+        setup: &[Scene::Elect(0, &[1, 2])],
+        marks: &[Mark::OtherLife, Mark::Elected, Mark::Committed],
+        ..PLAIN
+    }
+}
+
+/// The same before the leader has written down which lives belong to the cluster.
+fn wiped_unbound() -> Configuration {
+    Configuration {
+        name: "wiped-unbound",
+        about: "3 voters of unknown incarnations, one of which comes back wiped",
+        unbound: true,
+        term_max: 2,
+        log_max: 4,
+        bounds: &[(Bound::Wipes, 1)],
+        wiped: &[1],
+        setup: &[Scene::Lead(0, &[1])],
+        marks: &[Mark::Elected, Mark::Committed],
         ..PLAIN
     }
 }

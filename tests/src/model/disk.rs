@@ -22,6 +22,8 @@ pub(super) struct Disk {
     watermark: Watermark,
     /// What the watermark was when a tail was lost, until the log is that far again.
     lost: Option<Position>,
+    /// Where the log of a former life ended.
+    former: Index,
     /// The image before the last write, kept where a model lets a tail get lost.
     before: Option<Box<Image>>,
 }
@@ -86,8 +88,17 @@ impl Disk {
             applied: Index(0),
             watermark: Watermark::default(),
             lost: None,
+            former: Index(0),
             before: None,
         }
+    }
+
+    /// The disk that takes the place of this one, which is gone.
+    pub(super) fn replaced(&self) -> Self {
+        // Far enough from any other node's.
+        let incarnation = Incarnation(self.incarnation.0 + 100);
+        let former = self.image.last().index.max(self.former);
+        Self { former, ..Self::new(incarnation, Arc::default()) }
     }
 
     /// The write is durable. `keeps_before` says whether it may get lost all the same.
@@ -117,12 +128,14 @@ impl Disk {
         }
     }
 
-    /// Whether whoever counts on this node for the entry may do so: it holds it, or it knows that
-    /// it held more than it does and votes for nobody until it does so again.
+    /// Whether whoever counts on this node for the entry may do so: it holds it; or it knows that it
+    /// held more than it does, and votes for nobody until it does so again; or what held it is gone
+    /// together with the right to vote.
     pub(super) fn vouches_for(&self, entry: Position) -> bool {
         self.image.term(entry.index) == Some(entry.term)
             || self.snapshot.last.index >= entry.index
             || self.lost.is_some_and(|_| self.watermark.index >= entry.index)
+            || self.former >= entry.index
     }
 
     pub(super) fn purge(&mut self, up_to: Index) -> Result<(), String> {

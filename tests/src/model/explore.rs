@@ -98,7 +98,7 @@ pub fn explore(
 fn report(checker: &impl Checker<Cluster>, time: Duration) -> Report {
     let cluster = checker.model();
     let found = checker.unique_state_count() as u64;
-    let states = cluster.checked().min(found);
+    let states = cluster.checked();
     // Finding the paths again is not exploring.
     cluster.limit(u64::MAX);
     let mut discoveries = checker.discoveries();

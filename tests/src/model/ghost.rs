@@ -166,11 +166,6 @@ impl Ghost {
     fn entries(&self) -> impl Iterator<Item = (Index, Committed)> + '_ {
         self.committed.iter().enumerate().map(|(at, one)| (Index(at as u64 + 1), *one))
     }
-
-    /// How much is committed.
-    pub(super) fn commit(&self) -> Index {
-        Index(self.committed.len() as u64)
-    }
 }
 
 /// Whether a leader has an entry of an earlier term that a quorum holds durably and that is not

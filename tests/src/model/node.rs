@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use raft_core::event::{RoleName, Write};
 use raft_core::{
-    Config, Consistency, Envelope, Event, Incarnation, Index, MemberChange, Membership, Message,
+    Config, Consistency, Envelope, Event, Index, MemberChange, Membership, Message,
     NodeId, Output, Position, Raft, Round, SnapshotMeta, Term, Ticket, Time,
 };
 
@@ -188,10 +188,7 @@ impl Node {
                 disk.lose_write();
                 self.restart(rules, disk)
             }
-            Input::Wipe => {
-                let incarnation = Incarnation(self.disk.incarnation.0 + 10);
-                self.restart(rules, Disk::new(incarnation, Arc::default()))
-            }
+            Input::Wipe => self.restart(rules, self.disk.replaced()),
             other => {
                 let mut step = Step::new(rules, self.clone());
                 step.take(other);

@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use raft_core::event::RoleName;
 use raft_core::{Envelope, Membership, Round};
 
 use super::cluster::{Act, Cluster, NODES_MAX, Question, State};
@@ -17,7 +18,7 @@ use super::node::Node;
 
 /// What has happened before.
 #[derive(Clone, Copy, Debug)]
-pub enum Scene {
+pub(super) enum Scene {
     /// A node's timeout passed; what it asks is under way.
     Timeout(usize),
     /// A node won the votes of the others named, and nothing of its term has arrived anywhere.
@@ -115,8 +116,13 @@ impl Cluster {
         for voter in voters {
             self.ask(state, *voter, Question::Timeout);
         }
-        let sent = self.ask(state, at, Question::Timeout);
-        self.send(state, sent);
+        let hearers = voters.iter().fold(0, |set, voter| set | 1 << voter);
+        // The first time it may only learn that there was a later term than it knew.
+        for _ in 0..2 {
+            if self.node(state, at).raft.role() == RoleName::Follower {
+                self.time_out(state, at, hearers);
+            }
+        }
     }
 
     /// All that is under way between a node and others arrives, until that is enough.

@@ -61,24 +61,27 @@ impl Disk {
     /// # Panics
     /// When the write leaves a gap in the log.
     pub fn write(&mut self, write: &Write) {
+        let mut told = self.watermark.index;
         if let Some(snapshot) = &write.reset {
+            if self.last() > snapshot.last.index {
+                told = told.min(snapshot.last.index);
+            }
             self.install(snapshot);
             self.base = snapshot.last;
             self.entries.clear();
         }
         self.hard_state = write.hard_state.unwrap_or(self.hard_state);
         if let Some(from) = write.truncate {
+            told = told.min(from.prev());
             self.entries.retain(|entry| entry.index < from);
         }
         for entry in &write.entries {
             assert_eq!(entry.index, self.last().next(), "a log has no gaps");
             self.entries.push(entry.clone());
         }
-        // What is written may be told to others from now on; truncation alone takes that back.
-        let told = self.watermark.index;
-        let kept = write.truncate.map_or(told, |from| told.min(from.prev()));
+        // What is written may be told to others from now on; only what is cut off takes that back.
         let HardState { term, vote } = self.hard_state;
-        self.watermark = Watermark { term, vote, index: kept.max(self.last()) };
+        self.watermark = Watermark { term, vote, index: told.max(self.last()) };
     }
 
     /// A snapshot is durable; the log stays as it is.

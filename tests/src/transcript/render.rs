@@ -150,6 +150,7 @@ fn change_error(error: ChangeError) -> String {
         ChangeError::NamedTwice(id) => format!("{id} is named twice"),
         ChangeError::Nothing => "it would change nothing".to_owned(),
         ChangeError::NotBasedOn(index) => format!("the configuration is that of {index} now"),
+        ChangeError::OtherLife(id) => format!("{id} can't get another life in one step"),
         ChangeError::InProgress => "another change is under way".to_owned(),
     }
 }

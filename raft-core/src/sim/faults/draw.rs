@@ -200,8 +200,9 @@ fn draw_disk(rng: &mut Rng, knobs: &mut Knobs) {
 
 fn draw_clients(rng: &mut Rng, knobs: &mut Knobs) {
     knobs.clients = rng.magnitude(1, 16);
-    knobs.keys = rng.magnitude(1, 8);
-    knobs.pipeline = rng.magnitude(1, 16);
+    // The search for a legal order grows with the operations that overlap on one key.
+    knobs.pipeline = rng.magnitude(1, 4);
+    knobs.keys = rng.between(knobs.pipeline.max(2), 8);
     knobs.think_ns = knobs.election_ns / rng.magnitude(20, 200);
     knobs.patience_ns = knobs.election_ns * rng.between(100, 400) / 100;
     knobs.staleness_ns = knobs.election_ns * rng.between(5, 200) / 100;

@@ -11,7 +11,7 @@ use crate::message::{
     AppendEntries, AppendEntriesReply, AppendOutcome, Envelope, InstallSnapshotReply, Message,
     SnapshotStatus,
 };
-use crate::types::{Index, NodeId, Round, Term};
+use crate::types::{Index, NodeId, Term};
 
 const ENVELOPE: &str = "4: an envelope says who sent it";
 const TERM_DURABLE: &str = "4: a term is durable before it is sent";
@@ -186,7 +186,10 @@ fn check_append_reply(
             );
         }
     }
-    echoed(nodes.slot(after.node), envelope.term, reply.round);
+    nodes.slot(after.node).echoed(Echo {
+        term: envelope.term,
+        round: reply.round,
+    });
     Ok(())
 }
 
@@ -200,7 +203,10 @@ fn check_install_reply(
         SnapshotStatus::Matched(index) => check_acknowledged(nodes, after, envelope, index)?,
         SnapshotStatus::Receiving | SnapshotStatus::Failed => {}
     }
-    echoed(nodes.slot(after.node), envelope.term, reply.round);
+    nodes.slot(after.node).echoed(Echo {
+        term: envelope.term,
+        round: reply.round,
+    });
     Ok(())
 }
 
@@ -238,8 +244,4 @@ fn check_acknowledged(
         );
     }
     Ok(())
-}
-
-fn echoed(node: &mut Node, term: Term, round: Round) {
-    node.echo = node.echo.max(Echo { term, round });
 }

@@ -96,8 +96,8 @@ pub(super) struct Vote {
     pub(super) memory: Memory,
 }
 
-/// The latest round that a follower has echoed, and of which term's leader.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+/// The latest round that a follower has echoed to the leader of a term.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Echo {
     pub(super) term: Term,
     pub(super) round: Round,
@@ -152,7 +152,9 @@ pub(super) struct Node {
     pub(super) handed: Index,
     /// Its rounds as a leader, and when the first message of each was sent.
     pub(super) rounds: VecDeque<(Round, u64)>,
-    pub(super) echo: Echo,
+    /// The latest round that it has echoed to each leader, ascending by term. Not only to the
+    /// last one: a leader that was long asleep may still be about to hear of it.
+    pub(super) echoes: VecDeque<Echo>,
     /// Its questions for a read barrier: when each was first sent, and what was committed then.
     pub(super) questions: VecDeque<(Round, u64, Index)>,
 }
@@ -186,7 +188,7 @@ impl Node {
             acknowledged: Index(0),
             handed: Index(0),
             rounds: VecDeque::new(),
-            echo: Echo::default(),
+            echoes: VecDeque::new(),
             questions: VecDeque::new(),
         }
     }
@@ -272,6 +274,26 @@ impl Node {
     pub(super) fn round_since(&self, time: u64) -> Option<Round> {
         let place = self.rounds.partition_point(|(_, began)| *began < time);
         self.rounds.get(place).map(|(round, _)| *round)
+    }
+
+    /// An echo of a round leaves the follower.
+    pub(super) fn echoed(&mut self, echo: Echo) {
+        let place = self
+            .echoes
+            .partition_point(|earlier| earlier.term < echo.term);
+        match self.echoes.get_mut(place) {
+            Some(known) if known.term == echo.term => known.round = known.round.max(echo.round),
+            Some(_) | None => self.echoes.insert(place, echo),
+        }
+        if self.echoes.len() > REMEMBERED_MAX {
+            self.echoes.pop_front();
+        }
+    }
+
+    /// The latest round that it has echoed to the leader of a term.
+    pub(super) fn echo(&self, term: Term) -> Option<Round> {
+        let echo = self.echoes.iter().rev().find(|echo| echo.term <= term)?;
+        (echo.term == term).then_some(echo.round)
     }
 
     /// A question for a read barrier leaves the follower; repeats don't make it younger.

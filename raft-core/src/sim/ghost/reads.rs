@@ -182,11 +182,10 @@ fn check_confirmed(nodes: &Nodes, leader: &Summary, asked: u64) -> Result<(), Vi
     let (_, membership) = node.configuration();
     let round = node.round_since(asked);
     let echoed = |id: NodeId| {
-        let echo = nodes.get(id).map(|follower| follower.echo);
-        id == leader.node
-            || echo.is_some_and(|echo| {
-                echo.term == leader.term && round.is_some_and(|round| echo.round >= round)
-            })
+        let echo = nodes
+            .get(id)
+            .and_then(|follower| follower.echo(leader.term));
+        id == leader.node || (round.is_some() && echo >= round)
     };
     ensure!(
         quorum::agrees(membership, echoed),

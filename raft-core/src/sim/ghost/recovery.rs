@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::ledger::Ledger;
 use super::mirror::Mirror;
-use super::node::{Echo, Lost, Memory, Node, Quarantine, Summary};
+use super::node::{Lost, Memory, Node, Quarantine, Summary};
 use super::{Violation, ensure, logs};
 use crate::entry::{Entry, Payload, Recovered};
 use crate::types::{Index, WriteId};
@@ -245,7 +245,7 @@ fn take(node: &mut Node, raft: Summary, recovered: &Recovered, image: Mirror) {
                 disk,
             });
             node.sent_term = recovered.hard_state.term;
-            node.echo = Echo::default();
+            node.echoes.clear();
             for vote in &mut node.votes {
                 vote.memory = Memory::Forgot;
             }

@@ -298,7 +298,7 @@ impl World {
             .raft
             .as_ref()
             .map(|raft| raft.membership().clone());
-        let change = membership.and_then(|known| self.bring_back(unsound, &known, 3));
+        let change = membership.and_then(|known| self.bring_back(unsound, &known, 0));
         match change {
             Some(change) => self.ask_for(leader, None, vec![change]),
             None => Ok(()),

@@ -206,7 +206,8 @@ impl World {
         member
     }
 
-    /// The next step to make a wiped member useful again: `way` is how.
+    /// The next step to make a wiped member useful again. `way` is how, where there is a choice: a
+    /// voter can only be removed, and added again as if it had never been there.
     pub(super) fn bring_back(
         &self,
         node: usize,
@@ -222,16 +223,15 @@ impl World {
             incarnation: node.disk.incarnation(),
             ..known.clone()
         };
-        let change = match way {
-            0 => MemberChange::Remove(node.id),
-            1 => MemberChange::Learner(node.id, member),
-            2 if membership.is_voter(node.id) => MemberChange::Voter(node.id, member),
-            _ => MemberChange::Update(node.id, member),
-        };
-        membership
-            .changed(std::slice::from_ref(&change))
-            .ok()
-            .map(|_| change)
+        let wishes = [
+            MemberChange::Update(node.id, member.clone()),
+            MemberChange::Learner(node.id, member),
+            MemberChange::Remove(node.id),
+        ];
+        let first = usize::try_from(way).unwrap_or(0).min(wishes.len());
+        let (later, sooner) = wishes.split_at(first);
+        let legal = |wish: &&MemberChange| membership.changed(std::slice::from_ref(wish)).is_ok();
+        sooner.iter().chain(later).find(legal).cloned()
     }
 }
 
