@@ -16,7 +16,10 @@ fn transcripts_say_what_the_core_does() {
     let update = std::env::var_os("UPDATE_TRANSCRIPTS").is_some();
     let paths = transcripts();
     assert!(paths.len() >= AT_LEAST, "only {} transcripts", paths.len());
-    let differing: Vec<String> = paths.iter().filter_map(|path| check(path, update)).collect();
+    let differing: Vec<String> = paths
+        .iter()
+        .filter_map(|path| check(path, update))
+        .collect();
     println!("{} transcripts", paths.len());
     assert!(
         differing.is_empty(),
@@ -46,8 +49,9 @@ fn transcripts() -> Vec<PathBuf> {
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata");
     let entries = fs::read_dir(directory).expect("testdata is there");
     let paths = entries.map(|entry| entry.expect("listed").path());
-    let mut paths: Vec<PathBuf> =
-        paths.filter(|path| path.extension().is_some_and(|ending| ending == "txt")).collect();
+    let mut paths: Vec<PathBuf> = paths
+        .filter(|path| path.extension().is_some_and(|ending| ending == "txt"))
+        .collect();
     paths.sort();
     paths
 }

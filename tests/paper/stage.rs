@@ -4,8 +4,8 @@
 //! Server 1 is the real one. It knows nothing of what is tested.
 
 use raft_core::event::RoleName;
-use raft_core::message::{AppendOutcome, PreVoteReply, RequestVoteReply};
-use raft_core::{Membership, Message, Payload, Round};
+use raft_core::message::{AppendEntries, AppendOutcome, PreVoteReply};
+use raft_core::{Index, Membership, Message, Payload, Position, Round};
 use raft_tests::cluster::Cluster;
 use raft_tests::cluster::words::{entry, matched, vote};
 
@@ -20,9 +20,11 @@ pub(crate) fn ask_pre_votes(cluster: &mut Cluster) -> Round {
     cluster.take_sent();
     cluster.campaign(1);
     let sent = cluster.take_sent();
-    let number = sent.iter().find_map(|envelope| match &envelope.message {
-        Message::PreVote(question) => Some(question.request),
-        _ => None,
+    let number = sent.iter().find_map(|envelope| {
+        let Message::PreVote(question) = &envelope.message else {
+            return None;
+        };
+        Some(question.request)
     });
     number.expect("it asks")
 }
@@ -65,40 +67,48 @@ pub(crate) fn leader_of(count: u64) -> Cluster {
     cluster
 }
 
+/// Servers that nobody has started, but that messages may be sent to.
+pub(crate) fn absent(cluster: &mut Cluster, ids: &[u64]) {
+    for id in ids {
+        cluster.add_blank(*id);
+        cluster.crash(*id);
+    }
+}
+
 /// What server 1 acknowledged to `to` since messages were last looked at.
 pub(crate) fn acknowledged(cluster: &mut Cluster, to: u64) -> Vec<u64> {
     let sent = cluster.take_sent_to(1, to).into_iter();
-    sent.filter_map(|message| match message {
-        Message::AppendEntriesReply(reply) => match reply.outcome {
-            AppendOutcome::Matched(index) => Some(index.0),
-            AppendOutcome::Conflict { .. } => None,
-        },
-        _ => None,
-    })
-    .collect()
+    let matched = sent.filter_map(|message| {
+        let Message::AppendEntriesReply(reply) = message else {
+            return None;
+        };
+        let AppendOutcome::Matched(index) = reply.outcome else {
+            return None;
+        };
+        Some(index.0)
+    });
+    matched.collect()
 }
 
 /// The answers to requests for a vote that server 1 sent to `to` since messages were last looked at.
 pub(crate) fn votes(cluster: &mut Cluster, to: u64) -> Vec<bool> {
     let sent = cluster.take_sent_to(1, to).into_iter();
-    sent.filter_map(|message| match message {
-        Message::RequestVoteReply(RequestVoteReply { granted }) => Some(granted),
-        _ => None,
-    })
-    .collect()
+    let votes = sent.filter_map(|message| {
+        let Message::RequestVoteReply(reply) = message else {
+            return None;
+        };
+        Some(reply.granted)
+    });
+    votes.collect()
 }
 
 /// A configuration as the only entry of a message, in `term` after `prev`.
-pub(crate) fn configuration(
-    prev: raft_core::Position,
-    term: u64,
-    membership: Membership,
-) -> Message {
+pub(crate) fn configuration(prev: Position, term: u64, membership: Membership) -> Message {
     let mut brings = entry(prev.index.0 + 1, term);
     brings.payload = Payload::Membership(membership.into());
-    Message::AppendEntries(raft_core::message::AppendEntries {
+    Message::AppendEntries(AppendEntries {
         prev,
-        commit: raft_core::Index(0),
+        commit: Index(0),
         round: Round(0),
         entries: vec![brings],
     })

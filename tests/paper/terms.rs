@@ -46,8 +46,11 @@ fn a_later_term_makes_any_server_a_follower() {
 #[test]
 fn whoever_asks_in_an_earlier_term_learns_of_the_later_one() {
     let membership = Arc::new(voters(&[1, 2, 3]));
-    let messages =
-        [append(at(0, 0), &[4], 0), request_vote(at(9, 4)), offer(at(3, 4), &membership)];
+    let messages = [
+        append(at(0, 0), &[4], 0),
+        request_vote(at(9, 4)),
+        offer(at(3, 4), &membership),
+    ];
     for message in messages {
         let mut cluster = Cluster::lone(3);
         cluster.forge(3, 1, 5, Message::StaleTerm);
@@ -56,8 +59,14 @@ fn whoever_asks_in_an_earlier_term_learns_of_the_later_one() {
         let sent = cluster.take_sent();
         let told = |id| sent.iter().all(|m| (m.to, m.term.0) == (NodeId(id), 5));
         assert_eq!(sent.len(), 1, "{message:?}");
-        assert!(told(2) && sent[0].message == Message::StaleTerm, "{message:?}");
-        assert_eq!((cluster.term(1), cluster.last(1), cluster.commit(1)), (5, 0, 0));
+        assert!(
+            told(2) && sent[0].message == Message::StaleTerm,
+            "{message:?}"
+        );
+        assert_eq!(
+            (cluster.term(1), cluster.last(1), cluster.commit(1)),
+            (5, 0, 0)
+        );
         assert_eq!(cluster.raft(1).leader(), None);
     }
 }

@@ -19,6 +19,7 @@ mod read;
 #[cfg(feature = "sim")]
 mod rebase;
 mod receive;
+mod recovery;
 mod replication;
 mod rng;
 mod server;

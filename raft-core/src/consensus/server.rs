@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use super::configurations::Configurations;
 use super::log::Log;
+use super::recovery;
 use super::rng::Rng;
 use super::writes::Writes;
 use crate::config::Config;
@@ -69,22 +70,8 @@ impl Server {
                 configurations.append(*index, Arc::clone(membership));
             }
         }
-        let watermark = recovered.watermark;
-        let lost = recovered.last.max(recovered.snapshot.last.index) < watermark.index
-            || recovered.hard_state.term < watermark.term
-            || recovered.hard_state.term == watermark.term
-                && watermark
-                    .vote
-                    .is_some_and(|id| recovered.hard_state.vote != Some(id));
-        let mut hard_state = recovered.hard_state;
-        if hard_state.term < watermark.term {
-            hard_state = HardState {
-                term: watermark.term,
-                vote: watermark.vote,
-            };
-        } else if hard_state.term == watermark.term {
-            hard_state.vote = watermark.vote.or(hard_state.vote);
-        }
+        let quarantine = recovery::lost(&recovered).then_some(recovered.watermark);
+        let hard_state = recovery::hard_state(&recovered);
         let mut writes = Writes::new(recovered.last);
         if hard_state != recovered.hard_state {
             writes.hard_state_changed();
@@ -92,8 +79,9 @@ impl Server {
         // A voter may have promised a leader, just before it stopped, not to vote against it.
         let heard_leader = (config.lease.is_some() && hard_state.term > Term(0)).then_some(now);
         let applied = recovered.applied.max(recovered.snapshot.last.index);
+        let last = recovered.last.max(recovered.snapshot.last.index);
+        let commit = recovery::commit(&recovered, last);
         let snapshot = Arc::new(recovered.snapshot);
-        let mut rng = Rng::new(config.seed);
         let mut log = Log::recovered(recovered.base, recovered.terms, recovered.last);
         if !log.contains(snapshot.last) {
             // It stopped after it had received the snapshot and before its log was replaced.
@@ -102,6 +90,7 @@ impl Server {
             configurations =
                 Configurations::new(snapshot.membership_index, Arc::clone(&snapshot.membership));
         }
+        let mut rng = Rng::new(config.seed);
         Self {
             id,
             incarnation: recovered.incarnation,
@@ -109,13 +98,7 @@ impl Server {
             rng,
             config,
             hard_state,
-            // What the machine has applied was committed; but a log that lost its tail may hold
-            // older entries there, and only those below the snapshot are known to be right.
-            commit: if lost {
-                snapshot.last.index
-            } else {
-                applied.min(log.last_index())
-            },
+            commit: commit.min(log.last_index()),
             log,
             writes,
             configurations,
@@ -128,7 +111,7 @@ impl Server {
             leader: None,
             heard_leader,
             held: Vec::new(),
-            quarantine: lost.then_some(watermark),
+            quarantine,
         }
     }
 

@@ -127,8 +127,21 @@ impl Disk {
         self.snapshots.push(image);
         self.snapshots.sort_by_key(|image| image.meta.last.index);
         self.snapshots.dedup_by_key(|image| image.meta.last);
-        if self.snapshots.len() > SNAPSHOTS_KEPT {
-            self.snapshots.remove(0);
+        // A write that is not durable yet may still ask for an old one.
+        let asked_for = |image: &Image| {
+            let resets = self.queue.iter().filter_map(|write| write.reset.as_ref());
+            resets
+                .into_iter()
+                .any(|reset| reset.last == image.meta.last)
+        };
+        let old = self.snapshots.len().saturating_sub(SNAPSHOTS_KEPT);
+        let gone = self
+            .snapshots
+            .iter()
+            .take(old)
+            .position(|image| !asked_for(image));
+        if let Some(gone) = gone {
+            self.snapshots.remove(gone);
         }
     }
 

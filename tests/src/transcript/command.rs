@@ -139,9 +139,9 @@ impl FromStr for Command {
             ("drop", [_, ..]) => Ok(Self::Drop(links(&words)?)),
             ("delay", [link]) => Ok(Self::Delay(one_link(link)?)),
             ("late", [link]) => Ok(Self::Late(one_link(link)?)),
-            ("partition", [sides]) => {
-                Ok(Self::Partition(sides.split('|').map(ids).collect::<Result<_, _>>()?))
-            }
+            ("partition", [sides]) => Ok(Self::Partition(
+                sides.split('|').map(ids).collect::<Result<_, _>>()?,
+            )),
             (_, [server, rest @ ..]) => Self::of_server(verb, id(server)?, rest),
             _ => Err("no such command".to_owned()),
         }
@@ -162,12 +162,15 @@ impl Command {
             ("read", []) => Self::Read(server, Consistency::Linearizable),
             ("read", ["local"]) => Self::Read(server, Consistency::Local),
             ("read", [bound]) => {
-                let age = bound.strip_prefix("bounded=").ok_or("bounded=50ms, local or nothing")?;
+                let age = bound
+                    .strip_prefix("bounded=")
+                    .ok_or("bounded=50ms, local or nothing")?;
                 Self::Read(server, Consistency::Bounded(duration(age)?))
             }
-            ("change", wishes @ [_, ..]) => {
-                Self::Change(server, wishes.iter().map(|w| wish(w)).collect::<Result<_, _>>()?)
-            }
+            ("change", wishes @ [_, ..]) => Self::Change(
+                server,
+                wishes.iter().map(|w| wish(w)).collect::<Result<_, _>>()?,
+            ),
             ("abort", []) => Self::Abort(server),
             ("transfer", [target]) => Self::Transfer(server, id(target)?),
             ("snapshot", []) => Self::Snapshot(server),
@@ -227,7 +230,12 @@ fn quoted(text: &str) -> Result<Vec<String>, String> {
     if parts.len() < 3 || parts.len().is_multiple_of(2) {
         return Err("a proposal stands in quotes".to_owned());
     }
-    Ok(parts.iter().skip(1).step_by(2).map(|&part| part.to_owned()).collect())
+    Ok(parts
+        .iter()
+        .skip(1)
+        .step_by(2)
+        .map(|&part| part.to_owned())
+        .collect())
 }
 
 fn links(words: &[&str]) -> Result<Vec<Link>, String> {
@@ -267,18 +275,40 @@ mod tests {
         };
         let (one, two) = (NodeId(1), NodeId(2));
         check("timeout 1", Command::Timeout(one));
-        check("deliver 1->2 2->1", Command::Deliver(vec![(one, two), (two, one)]));
+        check(
+            "deliver 1->2 2->1",
+            Command::Deliver(vec![(one, two), (two, one)]),
+        );
         check("persist 2 #7", Command::Persist(two, Some(WriteId(7))));
-        check("propose 1 \"x\" \"a b\"", Command::Propose(one, vec!["x".into(), "a b".into()]));
-        check("change 1 +voter:2 -1", Command::Change(one, vec![Wish::Voter(two), Wish::Remove(one)]));
-        check("partition 1|2", Command::Partition(vec![vec![one], vec![two]]));
+        check(
+            "propose 1 \"x\" \"a b\"",
+            Command::Propose(one, vec!["x".into(), "a b".into()]),
+        );
+        check(
+            "change 1 +voter:2 -1",
+            Command::Change(one, vec![Wish::Voter(two), Wish::Remove(one)]),
+        );
+        check(
+            "partition 1|2",
+            Command::Partition(vec![vec![one], vec![two]]),
+        );
         let age = Duration::from_millis(50);
-        check("read 1 bounded=50ms", Command::Read(one, Consistency::Bounded(age)));
+        check(
+            "read 1 bounded=50ms",
+            Command::Read(one, Consistency::Bounded(age)),
+        );
     }
 
     #[test]
     fn what_makes_no_sense_is_refused() {
-        for text in ["", "timeout", "timeout x", "deliver 1", "propose 1 x", "cluster size=3"] {
+        for text in [
+            "",
+            "timeout",
+            "timeout x",
+            "deliver 1",
+            "propose 1 x",
+            "cluster size=3",
+        ] {
             assert!(text.parse::<Command>().is_err(), "{text}");
         }
     }

@@ -32,9 +32,14 @@ impl Disk {
     /// That of a server that founds a cluster with these members.
     #[must_use]
     pub fn founder(incarnation: Incarnation, membership: Membership) -> Self {
-        let snapshot =
-            SnapshotMeta { membership: Arc::new(membership), ..SnapshotMeta::default() };
-        Self { snapshot, ..Self::blank(incarnation) }
+        let snapshot = SnapshotMeta {
+            membership: Arc::new(membership),
+            ..SnapshotMeta::default()
+        };
+        Self {
+            snapshot,
+            ..Self::blank(incarnation)
+        }
     }
 
     /// That of a server that waits to be added to a cluster.
@@ -53,7 +58,9 @@ impl Disk {
     /// The last index of the log.
     #[must_use]
     pub fn last(&self) -> Index {
-        self.entries.last().map_or(self.base.index, |entry| entry.index)
+        self.entries
+            .last()
+            .map_or(self.base.index, |entry| entry.index)
     }
 
     /// A write becomes durable, and the watermark with it: from now on the server may tell.
@@ -81,7 +88,11 @@ impl Disk {
         }
         // What is written may be told to others from now on; only what is cut off takes that back.
         let HardState { term, vote } = self.hard_state;
-        self.watermark = Watermark { term, vote, index: told.max(self.last()) };
+        self.watermark = Watermark {
+            term,
+            vote,
+            index: told.max(self.last()),
+        };
     }
 
     /// A snapshot is durable; the log stays as it is.
@@ -93,7 +104,9 @@ impl Disk {
 
     /// Entries up to `index` are given back.
     pub fn purge(&mut self, index: Index) {
-        let Some(last) = self.entry(index).map(Entry::position) else { return };
+        let Some(last) = self.entry(index).map(Entry::position) else {
+            return;
+        };
         self.base = last;
         self.entries.retain(|entry| entry.index > index);
     }

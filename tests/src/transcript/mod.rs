@@ -8,6 +8,7 @@ pub mod command;
 pub mod disk;
 pub mod render;
 pub mod runner;
+mod shell;
 
 use command::Command;
 use runner::Runner;
@@ -31,7 +32,9 @@ pub fn replay(text: &str) -> Result<String, String> {
             let effects = runner.run(&command).map_err(fail)?;
             lines.extend(effects.iter().map(|effect| format!("  {effect}")));
         } else if !line.is_empty() && !line.starts_with('#') {
-            return Err(fail("neither a comment, a command nor an effect".to_owned()));
+            return Err(fail(
+                "neither a comment, a command nor an effect".to_owned(),
+            ));
         }
     }
     Ok(lines.join("\n") + "\n")
@@ -67,7 +70,10 @@ mod tests {
     fn effects_are_replaced_and_all_else_stays() {
         let text = "# A note.\n\n> cluster voters=1\n  made up\n> log\n";
         let replayed = replay(text).expect("plays");
-        assert!(replayed.starts_with("# A note.\n\n> cluster voters=1\n"), "{replayed}");
+        assert!(
+            replayed.starts_with("# A note.\n\n> cluster voters=1\n"),
+            "{replayed}"
+        );
         assert!(!replayed.contains("made up"));
         assert_eq!(replay(&replayed), Ok(replayed.clone()), "a fixed point");
     }

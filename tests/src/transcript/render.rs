@@ -32,7 +32,10 @@ impl Names {
     /// How many requests were made of which the name starts like this.
     #[must_use]
     pub fn count(&self, start: &str) -> usize {
-        self.requests.iter().filter(|name| name.starts_with(start)).count()
+        self.requests
+            .iter()
+            .filter(|name| name.starts_with(start))
+            .count()
     }
 
     fn request(&self, ticket: Ticket) -> &str {
@@ -176,15 +179,24 @@ pub fn entry(entry: &Entry) -> String {
 #[must_use]
 pub fn members(membership: &Membership) -> String {
     let list = |ids: Vec<NodeId>| {
-        ids.iter().map(ToString::to_string).collect::<Vec<_>>().join(",")
+        ids.iter()
+            .map(ToString::to_string)
+            .collect::<Vec<_>>()
+            .join(",")
     };
     let voters = list(membership.voters().iter().copied().collect());
     let mut text = if membership.is_joint() {
-        format!("old {} new {voters}", list(membership.outgoing().iter().copied().collect()))
+        format!(
+            "old {} new {voters}",
+            list(membership.outgoing().iter().copied().collect())
+        )
     } else {
         format!("voters {voters}")
     };
-    let learners = membership.members().map(|(id, _)| id).filter(|id| !membership.is_voter(*id));
+    let learners = membership
+        .members()
+        .map(|(id, _)| id)
+        .filter(|id| !membership.is_voter(*id));
     let learners: Vec<NodeId> = learners.collect();
     if !learners.is_empty() {
         let _ = write!(text, " learners {}", list(learners));
@@ -200,7 +212,9 @@ pub fn write(write: &Write) -> String {
         parts.push(format!("log := snapshot {}", snapshot.last));
     }
     if let Some(hard_state) = write.hard_state {
-        let vote = hard_state.vote.map_or("nobody".to_owned(), |id| id.to_string());
+        let vote = hard_state
+            .vote
+            .map_or("nobody".to_owned(), |id| id.to_string());
         parts.push(format!("term={} vote={vote}", hard_state.term));
     }
     if let Some(from) = write.truncate {
@@ -248,20 +262,38 @@ pub const fn progress(state: ProgressName) -> &'static str {
 #[must_use]
 pub fn observation(observation: &Observation) -> String {
     match observation {
-        Observation::Role { role: name, term, cause } => {
+        Observation::Role {
+            role: name,
+            term,
+            cause,
+        } => {
             format!("is {} in term {term}: {}", role(*name), role_cause(*cause))
         }
-        Observation::Leader { leader: Some(leader), term } => {
+        Observation::Leader {
+            leader: Some(leader),
+            term,
+        } => {
             format!("knows the leader of term {term}: {leader}")
         }
         Observation::Leader { leader: None, .. } => "knows no leader".to_owned(),
         Observation::Committed(index) => format!("knows committed: {index}"),
-        Observation::Membership { index, membership, cause } => {
+        Observation::Membership {
+            index,
+            membership,
+            cause,
+        } => {
             let says = membership_cause(*cause);
-            format!("has configuration of {index}, {says}: {}", members(membership))
+            format!(
+                "has configuration of {index}, {says}: {}",
+                members(membership)
+            )
         }
         Observation::Truncated { from } => format!("gives up its entries from {from} on"),
-        Observation::Progress { peer, state, matched } => {
+        Observation::Progress {
+            peer,
+            state,
+            matched,
+        } => {
             format!("sees {peer}: {}, matched={matched}", progress(*state))
         }
         Observation::TransferStarted { target } => format!("hands over to {target}"),

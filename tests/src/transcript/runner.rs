@@ -9,10 +9,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use raft_core::event::{Apply, Fetch, RoleName, SnapshotOrder, Write};
+use raft_core::event::{RoleName, Write};
 use raft_core::{
     ClockDrift, Config, Consistency, Envelope, Event, Incarnation, Index, Member, MemberChange,
-    Membership, NodeId, Output, Raft, SnapshotMeta, Term, Time, WriteId,
+    Membership, NodeId, Output, Raft, SnapshotMeta, Term, Time,
 };
 
 use super::command::{Command, Disk as Speed, Link, Setup, Shown, Wish};
@@ -22,40 +22,40 @@ use super::render::{self, Names};
 /// The cluster, and what it has told since the last command.
 #[derive(Debug, Default)]
 pub struct Runner {
-    servers: BTreeMap<NodeId, Server>,
+    pub(super) servers: BTreeMap<NodeId, Server>,
     /// On their way, oldest first.
-    links: BTreeMap<Link, VecDeque<Envelope>>,
+    pub(super) links: BTreeMap<Link, VecDeque<Envelope>>,
     /// Set aside, to arrive late.
-    delayed: BTreeMap<Link, VecDeque<Envelope>>,
-    cut: BTreeSet<Link>,
-    names: Names,
+    pub(super) delayed: BTreeMap<Link, VecDeque<Envelope>>,
+    pub(super) cut: BTreeSet<Link>,
+    pub(super) names: Names,
     /// Who led each term: at most one (Raft §5.2).
-    leaders: BTreeMap<Term, NodeId>,
-    told: Vec<String>,
+    pub(super) leaders: BTreeMap<Term, NodeId>,
+    pub(super) told: Vec<String>,
 }
 
 #[derive(Debug)]
-struct Server {
+pub(super) struct Server {
     /// `None` while it is down.
-    raft: Option<Raft>,
-    config: Config,
-    now: Time,
-    disk: Disk,
-    speed: Speed,
+    pub(super) raft: Option<Raft>,
+    pub(super) config: Config,
+    pub(super) now: Time,
+    pub(super) disk: Disk,
+    pub(super) speed: Speed,
     /// Writes that a power cut would undo.
-    unsynced: VecDeque<Write>,
-    fetching: Option<Arc<SnapshotMeta>>,
+    pub(super) unsynced: VecDeque<Write>,
+    pub(super) fetching: Option<Arc<SnapshotMeta>>,
 }
 
 impl Server {
     /// The log as the server itself sees it, with what is not durable yet.
-    fn image(&self) -> Disk {
+    pub(super) fn image(&self) -> Disk {
         let mut image = self.disk.clone();
         self.unsynced.iter().for_each(|write| image.write(write));
         image
     }
 
-    fn up(&self) -> Result<&Raft, String> {
+    pub(super) fn up(&self) -> Result<&Raft, String> {
         self.raft.as_ref().ok_or_else(|| "it is down".to_owned())
     }
 }
@@ -102,50 +102,25 @@ impl Runner {
             }
             Command::Lose(id, from) => self.server(*id)?.disk.lose_from(*from),
             Command::Propose(id, texts) => self.propose(*id, texts)?,
-            Command::Read(..)
-            | Command::Change(..)
-            | Command::Abort(_)
-            | Command::Transfer(..)
-            | Command::Snapshot(_)
-            | Command::Compact(_)
-            | Command::Fetched(_) => self.request(command)?,
+            Command::Read(id, consistency) => self.read(*id, *consistency)?,
+            Command::Change(id, wishes) => self.change(*id, wishes)?,
+            Command::Abort(id) => self.event(*id, Event::AbortMembershipChange)?,
+            Command::Transfer(id, target) => self.transfer(*id, *target)?,
+            Command::Snapshot(id) => self.take_snapshot(*id)?,
+            Command::Compact(id) => self.event(*id, Event::Compact(Index(u64::MAX)))?,
+            Command::Fetched(id) => self.fetched(*id)?,
         }
         Ok(std::mem::take(&mut self.told))
     }
 
-    /// What an operator, a reader or the state machine wants of one server.
-    fn request(&mut self, command: &Command) -> Result<(), String> {
-        let (id, event) = match command {
-            Command::Read(id, consistency) => (*id, self.read(*consistency)),
-            Command::Change(id, wishes) => {
-                let changes = wishes.iter().map(|wish| self.wish(wish)).collect();
-                let ticket = self.names.ticket("the change");
-                (*id, Event::ChangeMembership { ticket, based_on: None, changes })
-            }
-            Command::Abort(id) => (*id, Event::AbortMembershipChange),
-            Command::Transfer(id, target) => {
-                let ticket = self.names.ticket("the transfer");
-                (*id, Event::TransferLeadership { ticket, target: Some(*target) })
-            }
-            Command::Snapshot(id) => (*id, self.take_snapshot(*id)?),
-            Command::Compact(id) => (*id, Event::Compact(Index(u64::MAX))),
-            Command::Fetched(id) => {
-                let server = self.server(*id)?;
-                let snapshot = server.fetching.take().ok_or("it fetches no snapshot")?;
-                server.disk.install(&snapshot);
-                (*id, Event::SnapshotReceived(snapshot))
-            }
-            other => return Err(format!("{other:?} is not for one server")),
-        };
-        self.event(id, event)
-    }
-
-    fn tell(&mut self, id: NodeId, what: impl AsRef<str>) {
+    pub(super) fn tell(&mut self, id: NodeId, what: impl AsRef<str>) {
         self.told.push(format!("{id} {}", what.as_ref()));
     }
 
-    fn server(&mut self, id: NodeId) -> Result<&mut Server, String> {
-        self.servers.get_mut(&id).ok_or_else(|| format!("there is no server {id}"))
+    pub(super) fn server(&mut self, id: NodeId) -> Result<&mut Server, String> {
+        self.servers
+            .get_mut(&id)
+            .ok_or_else(|| format!("there is no server {id}"))
     }
 
     // --- Life and death ---
@@ -161,13 +136,24 @@ impl Runner {
             } else {
                 Disk::blank(incarnation)
             };
-            let mut config = Config { seed: id.0, ..Config::default() };
+            let mut config = Config {
+                seed: id.0,
+                ..Config::default()
+            };
             config.lease = setup.lease.map(|per_mille| ClockDrift { per_mille });
             config.catch_up_entries = setup.catch_up.unwrap_or(config.catch_up_entries);
             config.append_bytes_max = setup.append_bytes.unwrap_or(config.append_bytes_max);
             let (now, unsynced) = (Time(0), VecDeque::new());
             let speed = setup.disks;
-            let server = Server { raft: None, config, now, disk, speed, unsynced, fetching: None };
+            let server = Server {
+                raft: None,
+                config,
+                now,
+                disk,
+                speed,
+                unsynced,
+                fetching: None,
+            };
             self.servers.insert(*id, server);
             self.boot(*id)?;
         }
@@ -254,7 +240,8 @@ impl Runner {
         for link in links {
             for envelope in self.take(*link)? {
                 let says = self.names.message(&envelope);
-                self.told.push(format!("{} -x {}  {says}", envelope.from, envelope.to));
+                self.told
+                    .push(format!("{} -x {}  {says}", envelope.from, envelope.to));
             }
         }
         Ok(())
@@ -327,7 +314,10 @@ impl Runner {
             return Err("it was not elected".to_owned());
         }
         let (term, last, commit) = (raft.term(), raft.last(), raft.commit());
-        self.tell(id, format!("leads term {term}; log up to {last}, committed {commit}"));
+        self.tell(
+            id,
+            format!("leads term {term}; log up to {last}, committed {commit}"),
+        );
         Ok(())
     }
 
@@ -343,10 +333,29 @@ impl Runner {
         self.events(id, events)
     }
 
-    fn read(&mut self, consistency: Consistency) -> Event {
+    fn read(&mut self, id: NodeId, consistency: Consistency) -> Result<(), String> {
         let name = format!("read {}", self.names.count("read ") + 1);
         let ticket = self.names.ticket(&name);
-        Event::Read { ticket, consistency }
+        self.event(
+            id,
+            Event::Read {
+                ticket,
+                consistency,
+            },
+        )
+    }
+
+    fn change(&mut self, id: NodeId, wishes: &[Wish]) -> Result<(), String> {
+        let changes = wishes.iter().map(|wish| self.wish(wish)).collect();
+        let ticket = self.names.ticket("the change");
+        self.event(
+            id,
+            Event::ChangeMembership {
+                ticket,
+                based_on: None,
+                changes,
+            },
+        )
     }
 
     fn wish(&self, wish: &Wish) -> MemberChange {
@@ -357,202 +366,33 @@ impl Runner {
         }
     }
 
-    fn take_snapshot(&mut self, id: NodeId) -> Result<Event, String> {
+    fn transfer(&mut self, id: NodeId, target: NodeId) -> Result<(), String> {
+        let ticket = self.names.ticket("the transfer");
+        self.event(
+            id,
+            Event::TransferLeadership {
+                ticket,
+                target: Some(target),
+            },
+        )
+    }
+
+    /// The state machine is saved as far as it has applied the log.
+    fn take_snapshot(&mut self, id: NodeId) -> Result<(), String> {
         let server = self.server(id)?;
         let raft = server.up()?;
         let applied = raft.status(server.now).applied;
         let snapshot = raft.snapshot_meta(applied).ok_or("nothing to save")?;
         server.disk.install(&snapshot);
-        let says = format!("has snapshot {}: {}", snapshot.last, render::members(&snapshot.membership));
-        self.tell(id, says);
-        Ok(Event::SnapshotTaken(Arc::new(snapshot)))
+        let members = render::members(&snapshot.membership);
+        self.tell(id, format!("has snapshot {}: {members}", snapshot.last));
+        self.event(id, Event::SnapshotTaken(Arc::new(snapshot)))
     }
 
-    // --- The contract with the core ---
-
-    fn event(&mut self, id: NodeId, event: Event) -> Result<(), String> {
-        self.events(id, vec![event])
-    }
-
-    /// One batch: the events, then the flush, then what follows from it.
-    fn events(&mut self, id: NodeId, batch: Vec<Event>) -> Result<(), String> {
-        let mut batches = VecDeque::from([batch]);
-        while let Some(batch) = batches.pop_front() {
-            let server = self.server(id)?;
-            let now = server.now;
-            let raft = server.raft.as_mut().ok_or("it is down")?;
-            let mut out = Output::default();
-            for event in batch {
-                raft.step(now, event, &mut out);
-            }
-            raft.flush(now, &mut out);
-            raft.check()?;
-            batches.extend(self.carry_out(id, out).into_iter().map(|event| vec![event]));
-            self.check_leaders(id)?;
-        }
-        Ok(())
-    }
-
-    fn check_leaders(&mut self, id: NodeId) -> Result<(), String> {
-        let raft = self.server(id)?.up()?;
-        if raft.role() != RoleName::Leader {
-            return Ok(());
-        }
-        let term = raft.term();
-        let leader = *self.leaders.entry(term).or_insert(id);
-        if leader == id { Ok(()) } else { Err(format!("two leaders in term {term}")) }
-    }
-
-    /// Carries out what the core wants, and tells it. Returns what the core has to hear of it.
-    fn carry_out(&mut self, id: NodeId, out: Output) -> Vec<Event> {
-        let mut events = Vec::new();
-        for observation in &out.observations {
-            self.tell(id, render::observation(observation));
-        }
-        for reply in &out.replies {
-            let says = self.names.reply(reply);
-            self.tell(id, says);
-        }
-        if let Some(write) = out.write {
-            self.tell(id, render::write(&write));
-            events.extend(self.write(id, write));
-        }
-        for envelope in out.messages {
-            self.send(envelope);
-        }
-        for apply in out.apply {
-            events.extend(self.apply(id, &apply));
-        }
-        for fetch in out.fetch {
-            events.push(self.fetch(id, fetch));
-        }
-        for order in out.snapshot {
-            self.tell(id, render::snapshot_order(&order));
-            if let Some(server) = self.servers.get_mut(&id) {
-                server.fetching = match order {
-                    SnapshotOrder::Fetch { snapshot, .. } => Some(snapshot),
-                    SnapshotOrder::Cancel(_) => None,
-                };
-            }
-        }
-        if let Some(index) = out.purge {
-            self.tell(id, format!("drops its log up to {index}"));
-            if let Some(server) = self.servers.get_mut(&id) {
-                server.disk.purge(index);
-            }
-        }
-        events
-    }
-
-    fn send(&mut self, envelope: Envelope) {
-        let link = (envelope.from, envelope.to);
-        let cut = self.cut.contains(&link) || !self.servers.contains_key(&envelope.to);
-        let arrow = if cut { "-x" } else { "->" };
-        let says = self.names.message(&envelope);
-        self.told.push(format!("{} {arrow} {}  {says}", link.0, link.1));
-        if !cut {
-            self.links.entry(link).or_default().push_back(envelope);
-        }
-    }
-
-    fn write(&mut self, id: NodeId, write: Write) -> Option<Event> {
-        let server = self.servers.get_mut(&id)?;
-        match server.speed {
-            Speed::Fast => {
-                // What was written while the disk was slow goes first.
-                server.unsynced.push_back(write);
-                let mut last = WriteId(0);
-                for write in server.unsynced.drain(..) {
-                    server.disk.write(&write);
-                    last = write.id;
-                }
-                Some(Event::Persisted(last))
-            }
-            Speed::Slow => {
-                server.unsynced.push_back(write);
-                None
-            }
-        }
-    }
-
-    fn persist(&mut self, id: NodeId, up_to: Option<WriteId>) -> Result<(), String> {
+    fn fetched(&mut self, id: NodeId) -> Result<(), String> {
         let server = self.server(id)?;
-        server.up()?;
-        let last = server.unsynced.back().map(|write| write.id).ok_or("nothing to persist")?;
-        let up_to = up_to.unwrap_or(last);
-        while let Some(write) = server.unsynced.pop_front_if(|write| write.id <= up_to) {
-            server.disk.write(&write);
-        }
-        self.tell(id, format!("has #{up_to} on disk"));
-        self.event(id, Event::Persisted(up_to))
-    }
-
-    fn apply(&mut self, id: NodeId, apply: &Apply) -> Option<Event> {
-        match apply {
-            Apply::Entries(entries) => {
-                self.tell(id, format!("applies [{}]", render::entries(entries)));
-                Some(Event::Applied(entries.last()?.index))
-            }
-            Apply::Restore(snapshot) => {
-                self.tell(id, format!("restores its state from snapshot {}", snapshot.last));
-                Some(Event::Applied(snapshot.last.index))
-            }
-        }
-    }
-
-    fn fetch(&mut self, id: NodeId, fetch: Fetch) -> Event {
-        let entries = self.servers.get(&id).map(|server| server.disk.fetch(&fetch));
-        let entries = entries.unwrap_or_default();
-        self.tell(id, format!("reads back from its log [{}]", render::entries(&entries)));
-        Event::Fetched { reader: fetch.reader, entries }
-    }
-
-    // --- Looking on ---
-
-    fn tell_logs(&mut self) {
-        let mut told = Vec::new();
-        for (id, server) in &self.servers {
-            let Some(raft) = &server.raft else {
-                let entries = render::entries(&server.disk.entries);
-                told.push(format!("{id} is down, on disk: [{entries}]"));
-                continue;
-            };
-            let image = server.image();
-            let base = match image.base.index {
-                Index(0) => String::new(),
-                _ => format!(" ..{}", image.base),
-            };
-            let log = render::log(&image.entries, raft.commit(), raft.durable());
-            told.push(format!("{id}:{base}{log}"));
-        }
-        self.told.append(&mut told);
-    }
-
-    fn tell_status(&mut self) {
-        let mut told = Vec::new();
-        for (id, server) in &self.servers {
-            let Some(raft) = &server.raft else {
-                told.push(format!("{id} is down"));
-                continue;
-            };
-            let status = raft.status(server.now);
-            told.push(format!(
-                "{id} {} term={} last={} commit={} applied={} {}",
-                render::role(status.role),
-                status.term,
-                status.last,
-                status.commit,
-                status.applied,
-                render::members(&status.membership.1),
-            ));
-            for peer in status.peers {
-                let state = render::progress(peer.state);
-                told.push(format!(
-                    "  of {}: {state} matched={} next={}",
-                    peer.id, peer.matched, peer.next
-                ));
-            }
-        }
-        self.told.append(&mut told);
+        let snapshot = server.fetching.take().ok_or("it fetches no snapshot")?;
+        server.disk.install(&snapshot);
+        self.event(id, Event::SnapshotReceived(snapshot))
     }
 }
