@@ -2,9 +2,17 @@
 //!
 //! They drive the core by hand. What needs a real disk, socket or clock is tested elsewhere.
 
+#[path = "scenarios/election.rs"]
+mod election;
+#[path = "scenarios/log.rs"]
+mod log;
 #[path = "scenarios/membership.rs"]
 mod membership;
 #[path = "scenarios/reads.rs"]
 mod reads;
+#[path = "scenarios/snapshots.rs"]
+mod snapshots;
+#[path = "paper/stage.rs"]
+mod stage;
 #[path = "scenarios/storage.rs"]
 mod storage;

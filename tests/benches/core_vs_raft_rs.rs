@@ -43,7 +43,9 @@ fn main() {
     } else {
         (1, Duration::ZERO)
     };
-    println!("propose -> commit, {NODES} nodes, {COMMAND_BYTES}-byte commands, medians of {rounds}");
+    println!(
+        "propose -> commit, {NODES} nodes, {COMMAND_BYTES}-byte commands, medians of {rounds}"
+    );
     println!("batch  ours, commands/s  raft-rs, commands/s  ours / raft-rs");
     for batch in BATCHES {
         let (mut ours, mut theirs) = (ours::Trio::with_leader(), theirs::Trio::with_leader());

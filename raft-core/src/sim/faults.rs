@@ -87,6 +87,8 @@ classes! {
     Transfer = "transfer",
     /// A node is told to campaign.
     Campaign = "campaign",
+    /// In the finale, a node that is broken for good.
+    Broken = "broken",
     /// A message is lost.
     Loss = "loss",
     /// A message takes very long.

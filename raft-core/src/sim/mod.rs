@@ -23,14 +23,13 @@
 //! use raft_core::sim::{Plan, Service, World};
 //!
 //! let plan = Plan::drawn(7, 2_000);
-//! let mut world = World::new(plan.clone(), Service::registers(&plan)).expect("it starts");
-//! let report = world.run();
+//! let report = World::new(plan.clone(), Service::registers(&plan)).run();
 //! assert!(report.violation.is_none(), "{report}");
 //! ```
 //!
 //! To put a state machine of your own into the world, give [`Service`] a way to make it, a digest
-//! that tells two of its states apart, and [`Clients`] that speak its language; or, if all you want
-//! is to know that the replicas agree, the clients that [`Service::registers`] comes with.
+//! that tells two of its states apart, and [`Clients`] that speak its language. If all you want to
+//! know is that the replicas agree, [`Pump`] is such clients, and needs but a source of commands.
 //!
 //! Nothing in here knows a real clock, a thread, or a file.
 
@@ -56,4 +55,4 @@ pub use ghost::{Ghost, Violation};
 pub use marks::{Mark, Marks};
 pub use report::{Campaign, RunReport};
 pub use shrink::shrink;
-pub use world::{Clients, Service, World};
+pub use world::{Clients, Pump, Service, World};

@@ -15,11 +15,13 @@ mod finale;
 mod lanes;
 mod lives;
 mod operator;
+mod pump;
 mod schedule;
 mod standing;
 mod telling;
 
 pub use clients::{Clients, Service};
+pub use pump::Pump;
 
 use super::faults::{FaultCounts, Knobs, Plan};
 use super::ghost::{Ghost, Violation};
@@ -452,4 +454,100 @@ impl World {
 enum Turn {
     Goes,
     Over,
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::super::faults::{Fault, FaultAction, Target};
+    use super::super::machine::{self, Registers};
+    use super::*;
+
+    fn run(plan: &Plan) -> RunReport {
+        World::new(plan.clone(), Service::registers(plan)).run()
+    }
+
+    fn action(after: u64, fault: Fault, target: Target) -> FaultAction {
+        FaultAction { after, fault, target, span: 300_000_000, amount: 1 }
+    }
+
+    #[test]
+    fn in_a_calm_world_everything_succeeds() {
+        let report = run(&Plan::calm(1));
+        assert!(report.violation.is_none(), "{report}");
+        assert_eq!(report.faults, FaultCounts::default());
+        assert!(report.operations.ok > 100, "{report}");
+        assert_eq!(report.operations.ok, report.operations.operations);
+    }
+
+    #[test]
+    fn the_same_plan_is_the_same_run() {
+        for seed in 1..4 {
+            let plan = Plan::drawn(seed, 3000);
+            let (one, other) = (run(&plan), run(&plan));
+            assert_eq!((one.hash, one.events), (other.hash, other.events), "seed {seed}");
+        }
+        assert_ne!(run(&Plan::calm(1)).hash, run(&Plan::calm(2)).hash);
+    }
+
+    #[test]
+    fn faults_of_the_plan_happen() {
+        let mut plan = Plan::calm(3);
+        plan.knobs.events = 8000;
+        plan.actions = vec![
+            action(1000, Fault::Crash, Target::Leader),
+            action(2000, Fault::CrashInWrite, Target::Leader),
+            action(3000, Fault::CrashInEffects, Target::Leader),
+            action(4000, Fault::Freeze, Target::Leader),
+            action(5000, Fault::Partition, Target::Leader),
+            action(6000, Fault::Compact, Target::Follower(0)),
+            action(7000, Fault::Wipe, Target::Node(1)),
+        ];
+        let report = run(&plan);
+        assert!(report.violation.is_none(), "{report}");
+        for FaultAction { fault, .. } in plan.actions {
+            assert_eq!(report.faults.of(fault), 1, "{fault}");
+        }
+    }
+
+    #[test]
+    fn a_quorum_is_enough_when_the_rest_is_broken_for_good() {
+        for seed in 0..8 {
+            let mut plan = Plan::calm(seed);
+            plan.knobs.nodes = 5;
+            plan.knobs.founders = 5;
+            plan.knobs.events = 2000;
+            plan.knobs.finale = 1;
+            let report = run(&plan);
+            assert!(report.violation.is_none(), "{report}");
+            assert_eq!(report.faults.of(Fault::Broken), 2);
+        }
+    }
+
+    #[test]
+    fn any_machine_can_live_here() {
+        let plan = Plan::drawn(11, 3000);
+        let source = |rng: &mut Rng| Bytes::copy_from_slice(&rng.draw().to_le_bytes());
+        let clients = super::Pump::new(1, plan.knobs.nodes, 3, (1000, 1_000_000_000), Box::new(source));
+        let service = Service {
+            machine: Box::new(|_| Box::new(Registers::new())),
+            digest: machine::digest,
+            clients: Box::new(clients),
+        };
+        let report = World::new(plan, service).run();
+        assert!(report.violation.is_none(), "{report}");
+        assert!(report.operations.ok > 10, "{report}");
+    }
+
+    #[test]
+    fn what_is_recorded_begins_with_the_start() {
+        let plan = Plan::calm(1);
+        let mut world = World::new(plan.clone(), Service::registers(&plan));
+        world.record(1_000_000);
+        world.run();
+        let trace = world.trace().expect("recorded");
+        assert!(trace.lines().next().expect("a line").text.starts_with("STARTS"));
+        assert!(trace.render(world.nodes()).contains("leader"));
+    }
 }

@@ -50,14 +50,21 @@ fn main() -> ExitCode {
 
 /// Returns how many survived.
 fn run(arguments: &Arguments) -> Result<usize> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("no workspace")?;
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .context("no workspace")?;
     let all = catalogue::read(&root.join("tests/mutants"))?;
     let wanted = |mutant: &&Mutant| {
-        arguments.name.as_ref().is_none_or(|part| mutant.name.contains(part.as_str()))
+        arguments
+            .name
+            .as_ref()
+            .is_none_or(|part| mutant.name.contains(part.as_str()))
     };
     let chosen: Vec<&Mutant> = all.iter().filter(wanted).collect();
     if arguments.list {
-        chosen.iter().for_each(|mutant| println!("{:34} {}", mutant.name, mutant.about));
+        chosen
+            .iter()
+            .for_each(|mutant| println!("{:34} {}", mutant.name, mutant.about));
         return Ok(0);
     }
     let woven = target_directory(root).join("mutants");
@@ -70,7 +77,10 @@ fn run(arguments: &Arguments) -> Result<usize> {
     let survived = hunt_all(arguments, &hunt, &chosen)?;
     let killed = chosen.len() - survived;
     if arguments.json {
-        println!("{}", serde_json::json!({ "killed": killed, "survived": survived }));
+        println!(
+            "{}",
+            serde_json::json!({ "killed": killed, "survived": survived })
+        );
     } else {
         println!("{killed} killed, {survived} survived");
     }
@@ -94,12 +104,17 @@ fn hunt_all(arguments: &Arguments, hunt: &Hunt, chosen: &[&Mutant]) -> Result<us
                         print(arguments, mutant, kill.as_ref());
                         kill.is_some()
                     });
-                    results.lock().expect("no thread panics while it holds this").push(killed);
+                    results
+                        .lock()
+                        .expect("no thread panics while it holds this")
+                        .push(killed);
                 }
             });
         }
     });
-    let results = results.into_inner().expect("no thread panics while it holds this");
+    let results = results
+        .into_inner()
+        .expect("no thread panics while it holds this");
     let killed: Vec<bool> = results.into_iter().collect::<Result<_>>()?;
     Ok(killed.iter().filter(|killed| !**killed).count())
 }
@@ -125,10 +140,21 @@ fn print(arguments: &Arguments, mutant: &Mutant, kill: Option<&Kill>) {
         return;
     }
     match kill {
-        Some(Kill { layer, seeds: Some(seeds), said }) => {
-            println!("{:34} killed by {layer} in {seeds} seeds: {said}", mutant.name);
+        Some(Kill {
+            layer,
+            seeds: Some(seeds),
+            said,
+        }) => {
+            println!(
+                "{:34} killed by {layer} in {seeds} seeds: {said}",
+                mutant.name
+            );
         }
-        Some(Kill { layer, seeds: None, said }) => {
+        Some(Kill {
+            layer,
+            seeds: None,
+            said,
+        }) => {
             println!("{:34} killed by {layer}: {said}", mutant.name);
         }
         None => println!("{:34} SURVIVED: {}", mutant.name, mutant.about),

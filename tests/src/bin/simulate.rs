@@ -16,6 +16,9 @@ use raft_core::sim::shrink::shrink;
 use raft_tests::campaign::{self, Options};
 use serde_json::json;
 
+/// A campaign that has found this many violations need not look for more.
+const VIOLATIONS_MAX: usize = 20;
+
 /// Simulates Raft clusters in a world where things go wrong.
 #[derive(Parser)]
 struct Arguments {
@@ -46,6 +49,9 @@ struct Arguments {
     /// How many threads; as many as there are cores if not given
     #[arg(long)]
     jobs: Option<usize>,
+    /// Stop at the first violation, instead of after some
+    #[arg(long)]
+    first: bool,
     /// Say the result as JSON
     #[arg(long)]
     json: bool,
@@ -60,6 +66,7 @@ fn main() -> anyhow::Result<ExitCode> {
         jobs: arguments.jobs.unwrap_or(cores),
         events: arguments.events,
         nodes: arguments.nodes,
+        violations_max: if arguments.first { 1 } else { VIOLATIONS_MAX },
     };
     let plan = match (&arguments.plan, arguments.seed) {
         (Some(path), _) => {

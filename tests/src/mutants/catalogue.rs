@@ -96,12 +96,16 @@ mod tests {
 
     #[test]
     fn a_mutant_reads_like_a_patch() {
-        let text = "# votes twice\n# (seen often)\nfile a.rs\nfn vote\n- if x {\n-     y();\n+ y();\n";
+        let text =
+            "# votes twice\n# (seen often)\nfile a.rs\nfn vote\n- if x {\n-     y();\n+ y();\n";
         let mutant = parse(3, "vote-twice", text).expect("well formed");
         assert_eq!(mutant.about, "votes twice (seen often)");
         assert_eq!(mutant.old, ["if x {", "y();"]);
         assert_eq!(mutant.new, ["y();"]);
-        assert!(parse(3, "x", "# about\nfile a.rs\nfn f\n+ y();\n").is_err(), "nothing removed");
+        assert!(
+            parse(3, "x", "# about\nfile a.rs\nfn f\n+ y();\n").is_err(),
+            "nothing removed"
+        );
         assert!(parse(3, "x", "about\n").is_err(), "unknown mark");
     }
 }

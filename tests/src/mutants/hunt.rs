@@ -41,7 +41,18 @@ impl Hunt {
     /// # Errors
     /// When it does not compile: a mutant is not Rust.
     pub fn build(root: &Path, target: &Path, seeds: u64) -> Result<Self> {
-        cargo(root, target, &["build", "--release", "-p", "raft-tests", "--bin", "simulate"])?;
+        cargo(
+            root,
+            target,
+            &[
+                "build",
+                "--release",
+                "-p",
+                "raft-tests",
+                "--bin",
+                "simulate",
+            ],
+        )?;
         let mut wanted = vec!["test", "--release", "--no-run", "-p", "raft-core", "--lib"];
         let core = executables(&cargo(root, target, &wanted)?)?;
         wanted.truncate(3);
@@ -51,7 +62,12 @@ impl Hunt {
         tests.extend(executables(&cargo(root, target, &wanted)?)?);
         let simulate = target.join("release").join("simulate");
         ensure!(simulate.exists(), "no {}", simulate.display());
-        Ok(Self { root: root.to_owned(), simulate, tests, seeds })
+        Ok(Self {
+            root: root.to_owned(),
+            simulate,
+            tests,
+            seeds,
+        })
     }
 
     /// Runs every layer without a mutant.
@@ -88,11 +104,26 @@ impl Hunt {
 
     fn simulate(&self, mutant: u32) -> Result<Option<Kill>> {
         let mut command = Command::new(&self.simulate);
-        command.args(["--jobs", "1", "--json", "--first", "--seeds", &self.seeds.to_string()]);
+        command.args([
+            "--jobs",
+            "1",
+            "--json",
+            "--first",
+            "--seeds",
+            &self.seeds.to_string(),
+        ]);
         let run = self.run(command, mutant)?;
-        let seeds = run.field("seeds");
-        let said = run.field_text("violation").unwrap_or_else(|| run.last_line());
-        Ok((!run.passed()).then(|| Kill { layer: "simulation".to_owned(), seeds, said }))
+        let json = run.json();
+        let seeds = json.as_ref().and_then(|json| json.get("seeds")?.as_u64());
+        let said = json
+            .as_ref()
+            .and_then(violation)
+            .unwrap_or_else(|| run.last_line());
+        Ok((!run.passed()).then(|| Kill {
+            layer: "simulation".to_owned(),
+            seeds,
+            said,
+        }))
     }
 
     fn test(&self, mutant: u32, layer: usize) -> Result<Option<Kill>> {
@@ -101,7 +132,11 @@ impl Hunt {
         command.args(["-q", "--test-threads", "2"]);
         let run = self.run(command, mutant)?;
         let said = run.failed_tests();
-        Ok((!run.passed()).then(|| Kill { layer: name.clone(), seeds: None, said }))
+        Ok((!run.passed()).then(|| Kill {
+            layer: name.clone(),
+            seeds: None,
+            said,
+        }))
     }
 
     fn run(&self, mut command: Command, mutant: u32) -> Result<Run> {
@@ -109,8 +144,12 @@ impl Hunt {
         std::fs::create_dir_all(&folder)?;
         let path = folder.join(format!("{mutant}.txt"));
         let output = std::fs::File::create(&path)?;
-        command.env("RAFT_MUTANT", mutant.to_string()).env("RUST_BACKTRACE", "0");
-        command.current_dir(self.root.join("tests")).stdin(Stdio::null());
+        command
+            .env("RAFT_MUTANT", mutant.to_string())
+            .env("RUST_BACKTRACE", "0");
+        command
+            .current_dir(self.root.join("tests"))
+            .stdin(Stdio::null());
         command.stdout(output.try_clone()?).stderr(output);
         let mut child = command.spawn().with_context(|| format!("{command:?}"))?;
         let began = Instant::now();
@@ -125,7 +164,10 @@ impl Hunt {
             }
             std::thread::sleep(Duration::from_millis(5));
         };
-        Ok(Run { status, text: String::from_utf8_lossy(&std::fs::read(&path)?).into_owned() })
+        Ok(Run {
+            status,
+            text: String::from_utf8_lossy(&std::fs::read(&path)?).into_owned(),
+        })
     }
 }
 
@@ -142,15 +184,10 @@ impl Run {
     }
 
     fn json(&self) -> Option<serde_json::Value> {
-        self.text.lines().rev().find_map(|line| serde_json::from_str(line).ok())
-    }
-
-    fn field(&self, name: &str) -> Option<u64> {
-        self.json()?.get(name)?.as_u64()
-    }
-
-    fn field_text(&self, name: &str) -> Option<String> {
-        Some(self.json()?.get(name)?.as_str()?.to_owned())
+        self.text
+            .lines()
+            .rev()
+            .find_map(|line| serde_json::from_str(line).ok())
     }
 
     fn last_line(&self) -> String {
@@ -163,20 +200,47 @@ impl Run {
     /// The names of the tests that failed, as the test harness lists them at the end.
     fn failed_tests(&self) -> String {
         let list = self.text.rsplit("failures:\n").next().unwrap_or_default();
-        let names: Vec<&str> =
-            list.lines().take_while(|line| line.starts_with("    ")).map(str::trim).collect();
-        if names.is_empty() { self.last_line() } else { names.join(", ") }
+        let names: Vec<&str> = list
+            .lines()
+            .take_while(|line| line.starts_with("    "))
+            .map(str::trim)
+            .collect();
+        if names.is_empty() {
+            self.last_line()
+        } else {
+            names.join(", ")
+        }
     }
+}
+
+/// The first violation in the simulator's answer.
+fn violation(json: &serde_json::Value) -> Option<String> {
+    let violation = json.pointer("/violations/0")?;
+    let invariant = violation.get("invariant")?.as_str()?;
+    let detail = violation.get("detail")?.as_str()?.lines().next()?;
+    Some(format!(
+        "{invariant}: {}",
+        detail.chars().take(90).collect::<String>()
+    ))
 }
 
 fn cargo(root: &Path, target: &Path, arguments: &[&str]) -> Result<String> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
-    command.current_dir(root).env("CARGO_TARGET_DIR", target).env_remove("RUSTFLAGS");
-    command.args(arguments).args(["--message-format", "json-render-diagnostics"]);
+    command
+        .current_dir(root)
+        .env("CARGO_TARGET_DIR", target)
+        .env_remove("RUSTFLAGS");
+    command
+        .args(arguments)
+        .args(["--message-format", "json-render-diagnostics"]);
     let output = command.stdin(Stdio::null()).output().context("cargo")?;
     let errors = String::from_utf8_lossy(&output.stderr);
-    ensure!(output.status.success(), "cargo {}:\n{errors}", arguments.join(" "));
+    ensure!(
+        output.status.success(),
+        "cargo {}:\n{errors}",
+        arguments.join(" ")
+    );
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
@@ -187,9 +251,15 @@ fn executables(messages: &str) -> Result<Vec<(String, PathBuf)>> {
         let message: serde_json::Value = serde_json::from_str(line)?;
         let test = message.pointer("/profile/test") == Some(&serde_json::Value::Bool(true));
         let path = message.get("executable").and_then(|path| path.as_str());
-        let name = message.pointer("/target/name").and_then(|name| name.as_str());
+        let name = message
+            .pointer("/target/name")
+            .and_then(|name| name.as_str());
         if let (true, Some(path), Some(name)) = (test, path, name) {
-            let name = if name == "raft_core" { "unit tests" } else { name };
+            let name = if name == "raft_core" {
+                "unit tests"
+            } else {
+                name
+            };
             found.push((name.to_owned(), PathBuf::from(path)));
         }
     }

@@ -44,7 +44,9 @@ pub fn weave(root: &Path, mutants: &[Mutant], to: &Path) -> Result<()> {
         let source = source.with_context(|| format!("no file {}", mutant.file.display()))?;
         *source = plant(source, mutant).with_context(|| mutant.name.clone())?;
     }
-    let lib = files.get_mut(Path::new("raft-core/src/lib.rs")).context("no raft-core")?;
+    let lib = files
+        .get_mut(Path::new("raft-core/src/lib.rs"))
+        .context("no raft-core")?;
     *lib = format!("{lib}\nmod mutant;\n");
     files.insert(PathBuf::from("raft-core/src/mutant.rs"), SWITCH.to_owned());
     files.insert(PathBuf::from("Cargo.toml"), manifest(root)?);
@@ -60,7 +62,10 @@ fn collect(root: &Path, path: &Path, files: &mut BTreeMap<PathBuf, String>) -> R
         let is_text = path.extension().is_some_and(|e| e != "mutant");
         if is_text {
             let text = std::fs::read_to_string(&full);
-            files.insert(path.to_owned(), text.with_context(|| full.display().to_string())?);
+            files.insert(
+                path.to_owned(),
+                text.with_context(|| full.display().to_string())?,
+            );
         }
         return Ok(());
     }
@@ -69,7 +74,9 @@ fn collect(root: &Path, path: &Path, files: &mut BTreeMap<PathBuf, String>) -> R
         entries.push(entry?.file_name());
     }
     entries.sort();
-    entries.iter().try_for_each(|name| collect(root, &path.join(name), files))
+    entries
+        .iter()
+        .try_for_each(|name| collect(root, &path.join(name), files))
 }
 
 /// The workspace's manifest, with the members that are woven and no lints: mutants are not pretty.
@@ -123,23 +130,43 @@ pub fn plant(source: &str, mutant: &Mutant) -> Result<String> {
         }
         ([], [part]) => plant_part(&lines, function, part, mutant)?,
         ([], _) => bail!("the lines to replace are not in fn {}", mutant.function),
-        _ => bail!("the lines to replace are in fn {} more than once", mutant.function),
+        _ => bail!(
+            "the lines to replace are in fn {} more than once",
+            mutant.function
+        ),
     };
     Ok(woven)
 }
 
 /// Replaces a part of a line, an expression.
-fn plant_part(lines: &[&str], function: Range<usize>, part: &str, mutant: &Mutant) -> Result<String> {
+fn plant_part(
+    lines: &[&str],
+    function: Range<usize>,
+    part: &str,
+    mutant: &Mutant,
+) -> Result<String> {
     let hits: Vec<usize> = function.filter(|at| lines[*at].contains(part)).collect();
-    ensure!(hits.len() == 1, "{} lines with `{part}` in fn {}", hits.len(), mutant.function);
+    ensure!(
+        hits.len() == 1,
+        "{} lines with `{part}` in fn {}",
+        hits.len(),
+        mutant.function
+    );
     let line = lines[hits[0]];
-    ensure!(line.matches(part).count() == 1, "`{part}` stands twice in its line");
+    ensure!(
+        line.matches(part).count() == 1,
+        "`{part}` stands twice in its line"
+    );
     let choice = format!(
         "(if crate::mutant::on({}) {{ {} }} else {{ {part} }})",
         mutant.number,
         mutant.new.join(" "),
     );
-    Ok(splice(lines, hits[0]..hits[0] + 1, &line.replace(part, &choice)))
+    Ok(splice(
+        lines,
+        hits[0]..hits[0] + 1,
+        &line.replace(part, &choice),
+    ))
 }
 
 fn splice(lines: &[&str], range: Range<usize>, replacement: &str) -> String {
@@ -166,7 +193,11 @@ fn find_function(lines: &[&str], mutant: &Mutant) -> Result<Range<usize>> {
     let heads = [format!("fn {name}("), format!("fn {name}<")];
     let is_head = |at: &usize| heads.iter().any(|head| lines[*at].contains(head.as_str()));
     let found: Vec<usize> = (first..lines.len()).filter(is_head).collect();
-    ensure!(found.len() == 1 || mutant.owner.is_some(), "{} functions fn {name}", found.len());
+    ensure!(
+        found.len() == 1 || mutant.owner.is_some(),
+        "{} functions fn {name}",
+        found.len()
+    );
     let start = *found.first().with_context(|| format!("no fn {name}"))?;
     let indent = lines[start].len() - lines[start].trim_start().len();
     let end_line = format!("{}}}", " ".repeat(indent));
@@ -179,7 +210,10 @@ fn find_lines(lines: &[&str], within: Range<usize>, wanted: &[String]) -> Vec<us
     within
         .filter(|at| {
             lines.len() >= at + wanted.len()
-                && wanted.iter().zip(&lines[*at..]).all(|(want, line)| line.trim() == want)
+                && wanted
+                    .iter()
+                    .zip(&lines[*at..])
+                    .all(|(want, line)| line.trim() == want)
         })
         .collect()
 }
@@ -193,7 +227,10 @@ mod tests {
                           self.g();\n        a > 0 && self.h()\n    }\n}\n";
 
     fn woven(patch: &str) -> Result<String> {
-        plant(SOURCE, &parse(7, "m", &format!("# about\nfile a.rs\n{patch}"))?)
+        plant(
+            SOURCE,
+            &parse(7, "m", &format!("# about\nfile a.rs\n{patch}"))?,
+        )
     }
 
     #[test]

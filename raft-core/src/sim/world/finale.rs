@@ -137,6 +137,7 @@ impl World {
     }
 
     fn break_for_good(&mut self, node: usize) -> Result<(), Violation> {
+        self.counts.count(Fault::Broken);
         let fault = match self.rng.below(4) {
             0 => {
                 if self.nodes[node].is_up() {

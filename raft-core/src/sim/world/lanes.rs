@@ -12,6 +12,7 @@ use crate::port::Committed;
 use crate::sim::disk::{Image, ImageSink};
 use crate::sim::faults::Fault;
 use crate::sim::ghost::Violation;
+use crate::sim::marks::Mark;
 use crate::sim::node::Transfer;
 use crate::sim::workload::Answer;
 use crate::sim::world::effects::broken_port;
@@ -141,26 +142,21 @@ impl World {
             })
             .collect();
         let last = entries.last().map_or(Index(0), |entry| entry.index);
-        let Some(service) = &mut target.machine.service else {
-            return Ok(last);
-        };
-        let answers = service.apply(&batch).map_err(broken_port)?;
+        let Some(service) = &mut target.machine.service else { return Ok(last) };
+        let mut answers = service.apply(&batch).map_err(broken_port)?.into_iter();
         target.machine.applied = last;
-        for (committed, answer) in batch.iter().zip(answers) {
-            let id = self.nodes[node].id;
-            let Committed {
-                index,
-                term,
-                command,
-            } = committed;
-            self.service.clients.applied(id, *index, command, &answer)?;
-            self.answer_command(
-                node,
-                Position::new(*term, *index),
-                Some(Answer::Done(answer)),
-            );
+        let id = target.id;
+        for entry in entries {
+            let answer = match &entry.payload {
+                Payload::Command(command) => {
+                    let answer = answers.next().unwrap_or_default();
+                    self.service.clients.applied(id, entry.index, command, &answer)?;
+                    Some(Answer::Done(answer))
+                }
+                Payload::Noop | Payload::Membership(_) => None,
+            };
+            self.answer_command(node, entry.position(), answer);
         }
-        self.answer_command(node, Position::new(Term(0), last), None);
         Ok(last)
     }
 
@@ -168,6 +164,9 @@ impl World {
     fn answer_command(&mut self, node: usize, at: Position, mut answer: Option<Answer>) {
         while let Some((position, ticket)) = self.nodes[node].waiting.take_command(at.index) {
             let own = if position == at { answer.take() } else { None };
+            if own.is_none() && position.index == at.index {
+                self.marks.hit(Mark::AcceptedThenLost);
+            }
             self.answer(node, ticket, own.unwrap_or(Answer::Unknown), at.index);
         }
     }
@@ -187,7 +186,9 @@ impl World {
                 .map_err(broken_port)?;
         }
         target.machine.applied = meta.last.index;
-        self.answer_command(node, Position::new(Term(0), meta.last.index), None);
+        while let Some((_, ticket)) = self.nodes[node].waiting.take_command(meta.last.index) {
+            self.answer(node, ticket, Answer::Unknown, meta.last.index);
+        }
         Ok(meta.last.index)
     }
 

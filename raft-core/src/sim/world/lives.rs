@@ -28,11 +28,9 @@ use crate::types::{Incarnation, Index, NodeId};
 const CLOCK_ORIGIN_MAX: u64 = 1_000_000_000_000;
 
 impl World {
-    /// A world as it is before anything has happened.
-    ///
-    /// # Errors
-    /// When the servers can't even start.
-    pub fn new(plan: Plan, service: Service) -> Result<Self, Violation> {
+    /// A world as it is before anything has happened: the servers are about to start, one by one.
+    #[must_use]
+    pub fn new(plan: Plan, service: Service) -> Self {
         let mut rng = Rng::new(plan.seed);
         let nodes = usize::try_from(plan.knobs.nodes).unwrap_or(1).clamp(1, 12);
         let mut world = Self {
@@ -61,10 +59,11 @@ impl World {
         world.ghost.clocks(world.promised_clocks());
         world.found(nodes);
         for node in 0..nodes {
-            world.boot(node)?;
+            let at = world.rng.below(world.knobs.heartbeat_ns + 1);
+            world.schedule.push(at, Happening::Restart(Life { node, epoch: 0 }));
         }
         world.arm_clients();
-        Ok(world)
+        world
     }
 
     /// How far the clocks of this plan may run apart.
@@ -234,8 +233,6 @@ impl World {
         if lost {
             self.ghost.forgot(node.id);
             let last = node.disk.last();
-            // A machine never outruns its log, so what it has beyond it is as doubtful as the rest.
-            node.machine.own.take_if(|own| own.meta.last.index > last);
             self.note(Some(place), || format!("TAIL LOST, log ends at {last}"));
         }
         lost
