@@ -13,6 +13,8 @@ mod pre_vote;
 mod reads;
 #[path = "paper/replication.rs"]
 mod replication;
+#[path = "paper/roster.rs"]
+mod roster;
 #[path = "paper/safety.rs"]
 mod safety;
 #[path = "paper/snapshots.rs"]

@@ -4,6 +4,10 @@
 
 #[path = "scenarios/election.rs"]
 mod election;
+#[path = "scenarios/flow.rs"]
+mod flow;
+#[path = "scenarios/lives.rs"]
+mod lives;
 #[path = "scenarios/log.rs"]
 mod log;
 #[path = "scenarios/membership.rs"]

@@ -52,7 +52,12 @@ impl Promises {
     }
 
     /// One vote a term, and nothing is said before it is durable.
-    pub(super) fn sent(&mut self, envelope: &Envelope, disk: &Disk) -> Result<(), String> {
+    pub(super) fn sent(
+        &mut self,
+        envelope: &Envelope,
+        raft: &Raft,
+        disk: &Disk,
+    ) -> Result<(), String> {
         let Envelope {
             from,
             to,
@@ -65,8 +70,10 @@ impl Promises {
         })?;
         let vote = if let Message::AppendEntriesReply(reply) = message {
             if let AppendOutcome::Matched(index) = reply.outcome {
-                ensure(disk.last() >= index, || {
-                    format!("{from} has no durable {index}")
+                let durable = disk.entry(index).map(|entry| entry.term);
+                let same = durable.is_none_or(|term| raft.term_at(index) == Some(term));
+                ensure(disk.last() >= index && same, || {
+                    format!("{from} acknowledged {index}, which it may forget")
                 })?;
             }
             None

@@ -122,13 +122,20 @@ impl World {
     pub(super) fn choose(&mut self) -> Option<(usize, Event)> {
         let id = self.rng.below(SERVERS);
         match self.rng.below(100) {
-            0..55 => self.take_message(),
-            55..80 => self.persist_some(id),
-            80..84 => self.next_deadline(),
-            84..91 => Some((self.leader().unwrap_or(id), self.propose())),
-            91..93 => Some((id, self.read())),
-            93..96 => Some((id, self.snapshot(id)?)),
-            96..97 => Some((id, self.change())),
+            0..54 => self.take_message(),
+            54..76 => self.persist_some(id),
+            76..82 => self.next_deadline(),
+            82..90 => Some((self.leader().unwrap_or(id), self.propose())),
+            90..92 => Some((id, self.read())),
+            92..95 => Some((id, self.snapshot(id)?)),
+            95..96 => Some((id, self.change())),
+            96..97 => {
+                let unsynced = self.servers[id].unsynced.len() as u64;
+                let survive = self.rng.below(unsynced + 1);
+                self.crash(id, survive);
+                self.restart(id).expect("it starts");
+                None
+            }
             97..98 => {
                 let (ticket, target) = (self.ticket(), None);
                 Some((id, Event::TransferLeadership { ticket, target }))
@@ -254,6 +261,9 @@ impl World {
         server.raft.step(self.now, event, &mut out);
         server.raft.flush(self.now, &mut out);
         server.raft.check()?;
+        if let Some(at) = server.raft.deadline().filter(|at| *at <= self.now) {
+            return Err(format!("a tick did not move its deadline, {at:?}"));
+        }
         self.promises.look_at(&server.raft)?;
         let mut effects: Vec<Effect> = out.messages.into_iter().map(Effect::Send).collect();
         if self.messages_first {
@@ -273,7 +283,7 @@ impl World {
         let server = &mut self.servers[id];
         match effect {
             Effect::Send(envelope) => {
-                self.promises.sent(&envelope, &server.disk)?;
+                self.promises.sent(&envelope, &server.raft, &server.disk)?;
                 self.net.push(envelope);
             }
             Effect::Write(write) => server.unsynced.push_back(write),

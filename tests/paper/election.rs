@@ -240,3 +240,31 @@ fn a_leader_that_hears_no_majority_steps_down() {
     assert_ne!(cluster.role(1), RoleName::Leader, "itself and 2 are none");
     assert_eq!(cluster.term(1), 1);
 }
+
+// §5.2: a follower waits anew for a leader it hears, or a candidate it votes for; for nobody else.
+#[test]
+fn only_a_leader_or_a_vote_restarts_the_election_timer() {
+    let (waits, waits_anew) = (false, true);
+    let cases = [
+        (2, request_vote(at(0, 0)), waits),
+        (1, request_vote(at(9, 9)), waits),
+        (2, Message::StaleTerm, waits),
+        (0, append(at(2, 1), &[], 0), waits),
+        (2, request_vote(at(9, 1)), waits_anew),
+        (1, append(at(2, 1), &[], 0), waits_anew),
+        (1, append(at(9, 9), &[], 0), waits_anew),
+    ];
+    for (term, message, expected) in cases {
+        let mut cluster = Cluster::lone(3);
+        cluster.rewrite(1, 1, &[1, 1]);
+        if term == 1 && !expected {
+            // Its vote is taken already.
+            cluster.forge(3, 1, 1, request_vote(at(9, 1)));
+        }
+        let before = cluster.raft(1).deadline();
+        cluster.pass(990);
+        cluster.forge(2, 1, term, message.clone());
+        let is_anew = cluster.raft(1).deadline() > before;
+        assert_eq!(is_anew, expected, "{message:?} in term {term}");
+    }
+}

@@ -8,7 +8,8 @@ use raft_tests::cluster::words::{
     add, append, at, blessed_vote, learn, matched, remove, request_vote, vote, voters,
 };
 
-use crate::stage::{absent, configuration, lead, leader_of, new_leader_of, stand};
+use crate::roster::{absent, configuration};
+use crate::stage::{lead, leader_of, new_leader_of, stand};
 
 /// On the way from the voters 1, 2, 3 to the voters 1, 4, 5.
 fn joint() -> Membership {
@@ -142,7 +143,7 @@ fn every_change_of_voters_goes_through_a_joint_configuration() {
     assert!(cluster.is_changed(ticket));
 }
 
-// Dissertation §4.1, and the bug of 2015: one change at a time, none before the term's first commit.
+// Dissertation §4.1, the bug of 2015: one change at a time, none before the term's first commit.
 #[test]
 fn changes_wait_for_one_another_and_for_the_first_commit_of_the_term() {
     let in_progress = Some(Refusal::Change(ChangeError::InProgress));

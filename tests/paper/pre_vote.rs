@@ -58,7 +58,7 @@ fn a_server_alone_asks_for_ever_in_the_same_term() {
     assert_eq!((cluster.leader(), cluster.term(1)), (Some(1), 1));
 }
 
-// §9.6: a pre-vote is granted only if the log is up-to-date enough, and the term not an earlier one.
+// §9.6: a pre-vote is granted only to an up-to-date log, and in no earlier term.
 #[test]
 fn a_pre_vote_is_answered_by_the_rules_of_the_vote() {
     let (granted, refused) = (true, false);
@@ -180,4 +180,28 @@ fn who_only_asks_votes_for_who_stands() {
         [true],
         "it would vote in the next term"
     );
+}
+
+// §9.6: voters may still be in an earlier term; their answers count as well.
+#[test]
+fn the_answer_of_a_voter_in_an_earlier_term_counts() {
+    let mut cluster = Cluster::lone(3);
+    cluster.rewrite(1, 5, &[5]);
+    let request = ask_pre_votes(&mut cluster);
+    cluster.forge(2, 1, 3, pre_voted(request, true));
+    assert_eq!((cluster.role(1), cluster.term(1)), (RoleName::Candidate, 6));
+}
+
+// §9.6: refusals end the question; whoever is refused by a later term learns of it.
+#[test]
+fn a_refused_question_is_over() {
+    let mut cluster = Cluster::lone(3);
+    let request = ask_pre_votes(&mut cluster);
+    cluster.forge(2, 1, 0, pre_voted(request, false));
+    assert_eq!(cluster.role(1), RoleName::PreCandidate);
+    cluster.forge(3, 1, 0, pre_voted(request, false));
+    assert_eq!((cluster.role(1), cluster.term(1)), (RoleName::Follower, 0));
+    let request = ask_pre_votes(&mut cluster);
+    cluster.forge(2, 1, 7, pre_voted(request, false));
+    assert_eq!((cluster.role(1), cluster.term(1)), (RoleName::Follower, 7));
 }

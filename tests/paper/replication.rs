@@ -253,3 +253,22 @@ fn followers_learn_what_is_committed() {
     assert!((1..=3).all(|id| cluster.raft(id).commit() == Index(2)));
     assert!((1..=3).all(|id| cluster.commands(id) == ["a"]));
 }
+
+// §5.3: nextIndex steps back for an answer to what was asked, not for one that was overtaken.
+#[test]
+fn a_late_conflict_takes_nothing_back() {
+    let mut cluster = leader_of(3);
+    for command in ["a", "b", "c"] {
+        cluster.propose(1, command);
+    }
+    cluster.forge(2, 1, 1, matched(4));
+    cluster.forge(2, 1, 1, conflict(2, at(1, 1)));
+    cluster.forge(2, 1, 1, matched(3));
+    let status = cluster.raft(1).status(cluster.now());
+    let peer = status
+        .peers
+        .iter()
+        .find(|peer| peer.id.0 == 2)
+        .expect("a follower");
+    assert_eq!((peer.matched, peer.next), (Index(4), Index(5)));
+}

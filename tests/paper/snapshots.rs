@@ -7,7 +7,8 @@ use raft_core::{Event, Index, Membership, Message, SnapshotMeta};
 use raft_tests::cluster::words::{append, at, learn, offer};
 use raft_tests::cluster::{Cluster, Lane};
 
-use crate::stage::{absent, leader_of};
+use crate::roster::absent;
+use crate::stage::leader_of;
 
 /// Server 1 of three, which are its voters, with a log of these terms.
 fn follower(terms: &[u64]) -> (Cluster, Arc<Membership>) {

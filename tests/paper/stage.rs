@@ -4,10 +4,10 @@
 //! Server 1 is the real one. It knows nothing of what is tested.
 
 use raft_core::event::RoleName;
-use raft_core::message::{AppendEntries, AppendOutcome, PreVoteReply};
-use raft_core::{Index, Membership, Message, Payload, Position, Round};
+use raft_core::message::{AppendOutcome, PreVoteReply};
+use raft_core::{Message, Round};
 use raft_tests::cluster::Cluster;
-use raft_tests::cluster::words::{entry, matched, vote};
+use raft_tests::cluster::words::{matched, vote};
 
 /// The answer to a pre-vote.
 pub(crate) const fn pre_voted(request: Round, granted: bool) -> Message {
@@ -67,14 +67,6 @@ pub(crate) fn leader_of(count: u64) -> Cluster {
     cluster
 }
 
-/// Servers that nobody has started, but that messages may be sent to.
-pub(crate) fn absent(cluster: &mut Cluster, ids: &[u64]) {
-    for id in ids {
-        cluster.add_blank(*id);
-        cluster.crash(*id);
-    }
-}
-
 /// What server 1 acknowledged to `to` since messages were last looked at.
 pub(crate) fn acknowledged(cluster: &mut Cluster, to: u64) -> Vec<u64> {
     let sent = cluster.take_sent_to(1, to).into_iter();
@@ -90,7 +82,7 @@ pub(crate) fn acknowledged(cluster: &mut Cluster, to: u64) -> Vec<u64> {
     matched.collect()
 }
 
-/// The answers to requests for a vote that server 1 sent to `to` since messages were last looked at.
+/// How server 1 answered when `to` asked for its vote, since messages were last looked at.
 pub(crate) fn votes(cluster: &mut Cluster, to: u64) -> Vec<bool> {
     let sent = cluster.take_sent_to(1, to).into_iter();
     let votes = sent.filter_map(|message| {
@@ -100,16 +92,4 @@ pub(crate) fn votes(cluster: &mut Cluster, to: u64) -> Vec<bool> {
         Some(reply.granted)
     });
     votes.collect()
-}
-
-/// A configuration as the only entry of a message, in `term` after `prev`.
-pub(crate) fn configuration(prev: Position, term: u64, membership: Membership) -> Message {
-    let mut brings = entry(prev.index.0 + 1, term);
-    brings.payload = Payload::Membership(membership.into());
-    Message::AppendEntries(AppendEntries {
-        prev,
-        commit: Index(0),
-        round: Round(0),
-        entries: vec![brings],
-    })
 }

@@ -1,8 +1,10 @@
 //! Elections and transfers of leadership under half-broken networks.
 
-use raft_core::event::{Refusal, RoleName};
+use std::time::Duration;
+
+use raft_core::event::{Observation, Refusal, RoleName};
 use raft_core::{Event, Message, NodeId, Reply};
-use raft_tests::cluster::words::{append, at, request_vote};
+use raft_tests::cluster::words::{append, at, learn, pre_vote, request_vote};
 use raft_tests::cluster::{Cluster, Lane};
 
 use crate::stage::{acknowledged, votes};
@@ -93,7 +95,7 @@ fn a_server_that_lost_its_leader_would_vote_before_it_gives_it_up() {
     cluster.forge(2, 1, 1, append(at(0, 0), &[], 0));
     cluster.pass(1000);
     cluster.take_sent();
-    cluster.forge(3, 1, 1, raft_tests::cluster::words::pre_vote(at(0, 0)));
+    cluster.forge(3, 1, 1, pre_vote(at(0, 0)));
     let answer = cluster.take_sent_to(1, 3).pop();
     assert_eq!(
         cluster.raft(1).leader(),
@@ -198,9 +200,8 @@ fn a_vote_is_not_sent_when_an_older_write_is_done() {
     cluster.forge(3, 1, 2, request_vote(at(9, 1)));
     assert_eq!(cluster.unsynced(1), 2);
     cluster.persist_one(1);
-    assert_eq!(
-        votes(&mut cluster, 3),
-        [],
+    assert!(
+        votes(&mut cluster, 3).is_empty(),
         "term and vote are in the second write"
     );
     cluster.persist_one(1);
@@ -245,7 +246,9 @@ fn a_later_leader_is_heard_while_entries_are_on_their_way_to_the_disk() {
 fn a_server_is_not_told_to_campaign_against_a_leader_it_hears() {
     let mut cluster = Cluster::new(3);
     cluster.elect(1);
+    cluster.take_sent();
     cluster.input(2, Event::Campaign);
+    assert_eq!(cluster.take_sent(), [], "it has promised not to");
     assert_eq!((cluster.leader(), cluster.term(2)), (Some(1), 1));
 }
 
@@ -255,7 +258,7 @@ fn a_learner_and_a_blank_server_never_campaign() {
     cluster.add_blank(2);
     cluster.add_blank(3);
     cluster.elect(1);
-    cluster.change(1, vec![raft_tests::cluster::words::learn(2)]);
+    cluster.change(1, vec![learn(2)]);
     cluster.run(500);
     cluster.crash(1);
     cluster.run(30_000);
@@ -264,4 +267,85 @@ fn a_learner_and_a_blank_server_never_campaign() {
         assert_eq!(cluster.role(id), RoleName::Follower);
     }
     assert_eq!((cluster.term(2), cluster.term(3)), (1, 0));
+}
+
+#[test]
+fn a_follower_with_a_stuck_disk_leaves_campaigns_to_others() {
+    let mut cluster = Cluster::with(3, |config| config.write_stall_max = Duration::from_secs(1));
+    cluster.elect(1);
+    cluster.stall(2, Lane::Disk);
+    cluster.propose(1, "x");
+    cluster.crash(1);
+    cluster.crash(3);
+    for _ in 0..200 {
+        cluster.run(50);
+        assert_eq!(cluster.role(2), RoleName::Follower);
+    }
+    cluster.restart(3);
+    assert!(
+        !cluster.run_until(10_000, |cluster| cluster.leader().is_some()),
+        "2 can't vote"
+    );
+    cluster.unstall(2, Lane::Disk);
+    assert!(cluster.run_until(10_000, |cluster| cluster.leader().is_some()));
+}
+
+#[test]
+fn a_learner_does_not_take_over_whoever_says_so() {
+    let mut cluster = Cluster::new(3);
+    cluster.add_blank(4);
+    cluster.elect(1);
+    cluster.change(1, vec![learn(4)]);
+    cluster.run(500);
+    let ticket = cluster.transfer(1, 4);
+    assert_eq!(cluster.refusal(ticket), Some(Refusal::BadTarget));
+    cluster.forge(1, 4, 1, Message::TimeoutNow);
+    assert_eq!((cluster.role(4), cluster.term(4)), (RoleName::Follower, 1));
+}
+
+#[test]
+fn no_member_is_changed_while_leadership_moves() {
+    let mut cluster = Cluster::new(3);
+    cluster.elect(1);
+    cluster.lose(|envelope| envelope.message == Message::TimeoutNow);
+    cluster.transfer(1, 2);
+    let ticket = cluster.change(1, vec![learn(4)]);
+    assert_eq!(cluster.refusal(ticket), Some(Refusal::Transferring));
+    assert_eq!(cluster.last(1), 1);
+}
+
+#[test]
+fn a_dead_voter_is_no_successor_however_much_it_has() {
+    let mut cluster = Cluster::new(3);
+    cluster.elect(1);
+    cluster.cut(1, 2);
+    cluster.propose(1, "x");
+    cluster.join(1, 2);
+    cluster.cut(1, 3);
+    cluster.lose(|envelope| {
+        let Message::AppendEntries(append) = &envelope.message else {
+            return false;
+        };
+        !append.entries.is_empty()
+    });
+    cluster.run(1200);
+    let ticket = cluster.ticket();
+    cluster.input(
+        1,
+        Event::TransferLeadership {
+            ticket,
+            target: None,
+        },
+    );
+    let started = cluster.observed(1).iter().rev().find_map(|seen| {
+        let Observation::TransferStarted { target } = seen else {
+            return None;
+        };
+        Some(target.0)
+    });
+    assert_eq!(
+        started,
+        Some(2),
+        "3 had all of it, and has not been heard from since"
+    );
 }

@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 
-use raft_core::{Event, Index, Membership, NodeId, SnapshotMeta};
+use raft_core::{Event, Index, Membership, NodeId, Position, SnapshotMeta};
 use raft_tests::cluster::words::{append, at, learn, offer};
 use raft_tests::cluster::{Cluster, Lane};
+
+use crate::stage::acknowledged;
 
 /// A follower that wants the snapshot up to 5 that 2, leader of term 2, offered.
 fn receiving() -> (Cluster, Arc<Membership>) {
@@ -16,7 +18,7 @@ fn receiving() -> (Cluster, Arc<Membership>) {
     (cluster, membership)
 }
 
-fn received(last: raft_core::Position, membership: &Arc<Membership>) -> Event {
+fn received(last: Position, membership: &Arc<Membership>) -> Event {
     let membership = Arc::clone(membership);
     Event::SnapshotReceived(Arc::new(SnapshotMeta {
         last,
@@ -140,7 +142,7 @@ fn a_leader_that_lost_its_snapshot_serves_the_next_one() {
     cluster.lose_snapshots(1);
     cluster.heal();
     cluster.run(500);
-    assert_eq!(cluster.commit(3), 1, "there is nothing to be had");
+    assert_eq!(cluster.commit(3), 0, "there is nothing to be had");
     cluster.propose(1, "b");
     cluster.snapshot(1);
     cluster.run(500);
@@ -208,7 +210,7 @@ fn writes_of_the_old_log_say_nothing_about_the_one_after_the_snapshot() {
         Index(0),
         "the entries written are discarded"
     );
-    assert_eq!(crate::stage::acknowledged(&mut cluster, 2), [0; 0]);
+    assert_eq!(acknowledged(&mut cluster, 2), [0; 0]);
 }
 
 #[test]
@@ -235,4 +237,42 @@ fn a_leader_keeps_the_snapshot_and_the_log_that_a_follower_fetches() {
     assert_eq!(cluster.commands(3), ["a", "b"]);
     cluster.compact(1, 3);
     assert_eq!(cluster.raft(1).base(), at(3, 1));
+}
+
+#[test]
+fn a_follower_that_died_while_it_fetched_pins_nothing_for_ever() {
+    let mut cluster = Cluster::new(3);
+    cluster.elect(1);
+    cluster.isolate(3);
+    cluster.propose(1, "a");
+    cluster.snapshot(1);
+    cluster.compact(1, 2);
+    cluster.stall(3, Lane::Snapshot);
+    cluster.heal();
+    cluster.run(200);
+    cluster.crash(3);
+    cluster.propose(1, "b");
+    cluster.snapshot(1);
+    cluster.run(1000);
+    cluster.compact(1, 3);
+    assert_eq!(cluster.raft(1).base(), at(2, 1), "it may come back");
+    cluster.run(1500);
+    cluster.compact(1, 3);
+    assert_eq!(cluster.raft(1).base(), at(3, 1));
+    cluster.unstall(3, Lane::Snapshot);
+    cluster.restart(3);
+    cluster.run(500);
+    assert_eq!(cluster.commands(3), ["a", "b"], "by the newer snapshot");
+}
+
+#[test]
+fn a_snapshot_that_ends_below_the_compacted_log_is_not_fetched() {
+    let mut cluster = Cluster::lone(3);
+    cluster.forge(2, 1, 1, append(at(0, 0), &[1, 1, 1, 1], 4));
+    cluster.snapshot(1);
+    cluster.compact(1, 4);
+    cluster.stall(1, Lane::Snapshot);
+    let membership = Arc::clone(cluster.raft(1).membership());
+    cluster.forge(2, 1, 1, offer(at(2, 1), &membership));
+    assert_eq!((cluster.wanted(1), cluster.last(1)), (vec![], 4));
 }

@@ -88,8 +88,10 @@ pub fn run_all(options: &Options, progress: impl Fn(u64) + Sync) -> Campaign {
 
 fn differs(one: &RunReport, other: &RunReport) -> Option<Violation> {
     let detail = format!("trace {:016x} became {:016x}", one.hash, other.hash);
-    (one.hash != other.hash || one.events != other.events)
-        .then_some(Violation { invariant: "determinism", detail })
+    (one.hash != other.hash || one.events != other.events).then_some(Violation {
+        invariant: "determinism",
+        detail,
+    })
 }
 
 /// Runs a plan to its end.
@@ -108,9 +110,15 @@ pub fn run_recorded(plan: &Plan, lines: usize) -> (RunReport, String) {
     }
     let report = catch_unwind(AssertUnwindSafe(|| world.run())).unwrap_or_else(|_| {
         let detail = PANIC.take().unwrap_or_default();
-        world.report(Some(Violation { invariant: "panic", detail }))
+        world.report(Some(Violation {
+            invariant: "panic",
+            detail,
+        }))
     });
-    let trace = world.trace().map(|trace| trace.render(world.nodes())).unwrap_or_default();
+    let trace = world
+        .trace()
+        .map(|trace| trace.render(world.nodes()))
+        .unwrap_or_default();
     (report, trace)
 }
 
@@ -119,7 +127,11 @@ pub fn run_recorded(plan: &Plan, lines: usize) -> (RunReport, String) {
 pub fn failure(plan: &Plan) -> Option<String> {
     let Violation { invariant, detail } = run(plan).violation?;
     // A panic is told from another by its place.
-    let place = if invariant == "panic" { detail.lines().next().unwrap_or("") } else { "" };
+    let place = if invariant == "panic" {
+        detail.lines().next().unwrap_or("")
+    } else {
+        ""
+    };
     Some(format!("{invariant} {place}").trim_end().to_owned())
 }
 

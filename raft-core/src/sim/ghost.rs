@@ -195,6 +195,7 @@ impl Ghost {
         node.stepped(&before, after);
         let created = logs::carry(node, ledger, &before, after, out)?;
         memberships::check_shown(node, after, shown)?;
+        elections::check_choice(nodes, &before, after, out)?;
         elections::check(nodes, ledger, &before, after)?;
         let committed = commits::check(nodes, ledger, &before, after, created)?;
         self.fresh_commit = committed.map(|term| (after.node, term));

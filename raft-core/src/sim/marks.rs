@@ -55,6 +55,8 @@ marks! {
     SnapshotInstalled,
     /// The same, while entries were on their way to its disk.
     SnapshotWhileAppending,
+    /// A snapshot was offered to a follower whose log turned out to reach that far.
+    SnapshotNotNeeded,
     /// A leader offered a snapshot.
     SnapshotOffered,
     /// A fetch of a snapshot was given up.

@@ -247,7 +247,7 @@ mod tests {
         let mut times = Vec::new();
         let mut counts = FaultCounts::default();
         net.send(10, envelope(from, to), knobs, &mut counts, |at, _| {
-            times.push(at)
+            times.push(at);
         });
         times
     }

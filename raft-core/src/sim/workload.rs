@@ -47,6 +47,13 @@ const GROUP: u32 = 8;
 /// search for a legal order would take too long.
 const KEY_OPEN_MAX: usize = 8;
 
+/// A client does not begin a command so many after the oldest that it still waits for: the machine
+/// keeps the answers in between, and not without limit.
+const AHEAD_MAX: u64 = 64;
+const _: () = assert!(
+    AHEAD_MAX < machine::ANSWERS_MAX as u64,
+    "the machine has room for them"
+);
 /// A client that gives up does so after about this many refusals, or one timeout.
 const REFUSALS_BORNE: u64 = 16;
 
@@ -361,7 +368,8 @@ impl Workload {
             self.clients[place(id)].ready = u64::MAX;
             return None;
         }
-        let Some(key) = self.choose_key(id) else {
+        let crowded = self.clients[place(id)].ahead() >= AHEAD_MAX;
+        let Some(key) = self.choose_key(id).filter(|_| !crowded) else {
             let pause = nanos(self.config.timeout) / 16;
             self.clients[place(id)].ready = now.saturating_add(1 + self.rng.below(pause));
             return None;

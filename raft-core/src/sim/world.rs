@@ -469,7 +469,13 @@ mod tests {
     }
 
     fn action(after: u64, fault: Fault, target: Target) -> FaultAction {
-        FaultAction { after, fault, target, span: 300_000_000, amount: 1 }
+        FaultAction {
+            after,
+            fault,
+            target,
+            span: 300_000_000,
+            amount: 1,
+        }
     }
 
     #[test]
@@ -486,7 +492,11 @@ mod tests {
         for seed in 1..4 {
             let plan = Plan::drawn(seed, 3000);
             let (one, other) = (run(&plan), run(&plan));
-            assert_eq!((one.hash, one.events), (other.hash, other.events), "seed {seed}");
+            assert_eq!(
+                (one.hash, one.events),
+                (other.hash, other.events),
+                "seed {seed}"
+            );
         }
         assert_ne!(run(&Plan::calm(1)).hash, run(&Plan::calm(2)).hash);
     }
@@ -529,7 +539,13 @@ mod tests {
     fn any_machine_can_live_here() {
         let plan = Plan::drawn(11, 3000);
         let source = |rng: &mut Rng| Bytes::copy_from_slice(&rng.draw().to_le_bytes());
-        let clients = super::Pump::new(1, plan.knobs.nodes, 3, (1000, 1_000_000_000), Box::new(source));
+        let clients = Pump::new(
+            1,
+            plan.knobs.nodes,
+            3,
+            (1000, 1_000_000_000),
+            Box::new(source),
+        );
         let service = Service {
             machine: Box::new(|_| Box::new(Registers::new())),
             digest: machine::digest,
@@ -547,7 +563,14 @@ mod tests {
         world.record(1_000_000);
         world.run();
         let trace = world.trace().expect("recorded");
-        assert!(trace.lines().next().expect("a line").text.starts_with("STARTS"));
+        assert!(
+            trace
+                .lines()
+                .next()
+                .expect("a line")
+                .text
+                .starts_with("STARTS")
+        );
         assert!(trace.render(world.nodes()).contains("leader"));
     }
 }

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use raft_tests::model::configurations::{self, Configuration};
-use raft_tests::model::explore::{Limits, Progress, Report, explore};
+use raft_tests::model::explore::{Limits, Order, Progress, Report, explore};
 
 /// Explores small clusters of the shipped core, state by state.
 #[derive(Debug, Parser)]
@@ -22,6 +22,9 @@ struct Arguments {
     /// How many threads to use
     #[arg(long, default_value_t = 2)]
     threads: usize,
+    /// Breadth first: takes more memory, finds shorter paths
+    #[arg(long)]
+    broad: bool,
     /// One JSON object a configuration
     #[arg(long)]
     json: bool,
@@ -55,7 +58,8 @@ fn main() -> ExitCode {
 }
 
 fn explore_one(configuration: &Configuration, arguments: &Arguments) -> Report {
-    let limits = Limits { states: arguments.states, threads: arguments.threads };
+    let order = if arguments.broad { Order::BreadthFirst } else { Order::DepthFirst };
+    let limits = Limits { states: arguments.states, threads: arguments.threads, order };
     let show = std::io::stderr().is_terminal();
     let report = explore(configuration, limits, |progress| {
         if show {

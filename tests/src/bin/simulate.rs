@@ -128,10 +128,16 @@ fn run_many(options: &Options, arguments: &Arguments) -> ExitCode {
 }
 
 fn as_json(total: &Campaign, seconds: f64, vacuous: &[String]) -> serde_json::Value {
-    let faults: serde_json::Map<_, _> =
-        total.faults.iter().map(|(fault, count)| (fault.to_string(), json!(count))).collect();
-    let marks: serde_json::Map<_, _> =
-        total.marks.iter().map(|(mark, count)| (mark.name().to_owned(), json!(count))).collect();
+    let faults: serde_json::Map<_, _> = total
+        .faults
+        .iter()
+        .map(|(fault, count)| (fault.to_string(), json!(count)))
+        .collect();
+    let marks: serde_json::Map<_, _> = total
+        .marks
+        .iter()
+        .map(|(mark, count)| (mark.name().to_owned(), json!(count)))
+        .collect();
     let violations: Vec<_> = total
         .violations
         .iter()
@@ -158,5 +164,9 @@ fn as_json(total: &Campaign, seconds: f64, vacuous: &[String]) -> serde_json::Va
 }
 
 fn exit(good: bool) -> ExitCode {
-    if good { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    if good {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
 }

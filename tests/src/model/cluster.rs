@@ -514,27 +514,29 @@ impl Cluster {
 
     /// Drops what can have no effect any more, and what is too much to be looked at.
     fn tidy(&self, state: &mut State) {
-        let all = self.all_nodes(state);
         let mut network = std::mem::take(&mut state.network);
-        network.retain(|id| !void(all[self.receiver(*id)], self.messages.get(*id)));
+        let void = |id: u32| void(self.node(state, self.receiver(id)), self.messages.get(id));
+        network.retain(|id| !void(*id));
         let rank = |id: u32| (self.messages.get(id).term, self.messages.hash(id));
         network.shrink_to(self.configuration.messages_max, rank);
         state.network = network;
     }
 
     fn is_within_bounds(&self, state: &State) -> bool {
-        let within = |node: &&Node| {
+        let within = |node: &Node| {
             node.raft.term().0 <= self.configuration.term_max
                 && node.log.last().index.0 <= self.configuration.log_max
         };
-        state.broken.is_some() || self.all_nodes(state).iter().all(within)
+        let mut nodes = (0..self.configuration.nodes).map(|at| self.node(state, at));
+        state.broken.is_some() || nodes.all(within)
     }
 
     /// What is to be seen of a state itself.
     pub(super) fn shows(&self, state: &State, mark: Mark) -> bool {
         match mark {
             Mark::TwoLeaders => {
-                self.all_nodes(state).iter().filter(|node| node.leads()).count() > 1
+                let nodes = (0..self.configuration.nodes).map(|at| self.node(state, at));
+                nodes.filter(|node| node.leads()).count() > 1
             }
             Mark::OldTermOnMajority => {
                 let all = self.all_nodes(state);

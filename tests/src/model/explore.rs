@@ -17,6 +17,18 @@ pub struct Limits {
     pub states: u64,
     /// How many threads to use.
     pub threads: usize,
+    /// In which order.
+    pub order: Order,
+}
+
+/// In which order to look at states.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Order {
+    /// Takes little memory. What is left out when there are too many states lies all in one corner,
+    /// and the path to a breach is long.
+    DepthFirst,
+    /// Leaves out what is furthest away, and finds about the shortest path to a breach.
+    BreadthFirst,
 }
 
 /// How an exploration went.
@@ -67,20 +79,22 @@ pub struct Progress {
 /// How often there is news.
 const NEWS_EVERY: Duration = Duration::from_millis(100);
 
-/// Explores a configuration, breadth first, so that the path to a breach is about as short as any.
-pub fn explore(
-    configuration: &Configuration,
-    limits: Limits,
-    mut news: impl FnMut(Progress),
-) -> Report {
-    let started = Instant::now();
+/// Explores a configuration.
+pub fn explore(configuration: &Configuration, limits: Limits, news: impl FnMut(Progress)) -> Report {
     let cluster = Cluster::new(configuration.clone());
     cluster.limit(limits.states);
-    let mut checker = cluster
+    let checker = cluster
         .checker()
         .threads(limits.threads)
-        .finish_when(HasDiscoveries::AnyFailures)
-        .spawn_bfs();
+        .finish_when(HasDiscoveries::AnyFailures);
+    match limits.order {
+        Order::DepthFirst => finish(checker.spawn_dfs(), news),
+        Order::BreadthFirst => finish(checker.spawn_bfs(), news),
+    }
+}
+
+fn finish(mut checker: impl Checker<Cluster>, mut news: impl FnMut(Progress)) -> Report {
+    let started = Instant::now();
     for handle in checker.handles() {
         while !handle.is_finished() {
             std::thread::park_timeout(NEWS_EVERY);

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 
 use super::catalogue::Mutant;
 
@@ -116,26 +116,28 @@ fn write_if_changed(path: &Path, text: &str) -> Result<()> {
 pub fn plant(source: &str, mutant: &Mutant) -> Result<String> {
     let lines: Vec<&str> = source.lines().collect();
     let function = find_function(&lines, mutant)?;
-    let at = find_lines(&lines, function.clone(), &mutant.old);
-    let woven = match (at.as_slice(), mutant.old.as_slice()) {
-        ([start], old) => {
-            // Indented, so that no line looks like the end of a function.
-            let block = format!(
-                " if crate::mutant::on({}) {{\n  {}\n }} else {{\n{}\n }}",
-                mutant.number,
-                mutant.new.join("\n  "),
-                lines[*start..start + old.len()].join("\n"),
-            );
-            splice(&lines, *start..start + old.len(), &block)
-        }
-        ([], [part]) => plant_part(&lines, function, part, mutant)?,
-        ([], _) => bail!("the lines to replace are not in fn {}", mutant.function),
-        _ => bail!(
-            "the lines to replace are in fn {} more than once",
-            mutant.function
-        ),
-    };
-    Ok(woven)
+    // One line that is no statement is an expression, or a part of one.
+    if let [part] = mutant.old.as_slice()
+        && !part.ends_with([';', '}'])
+    {
+        return plant_part(&lines, function, part, mutant);
+    }
+    let at = find_lines(&lines, function, &mutant.old);
+    ensure!(
+        at.len() == 1,
+        "the lines stand {} times in fn {}",
+        at.len(),
+        mutant.function
+    );
+    let replaced = at[0]..at[0] + mutant.old.len();
+    // Indented, so that no line looks like the end of a function.
+    let block = format!(
+        " if crate::mutant::on({}) {{\n  {}\n }} else {{\n{}\n }}",
+        mutant.number,
+        mutant.new.join("\n  "),
+        lines[replaced.clone()].join("\n"),
+    );
+    Ok(splice(&lines, replaced, &block))
 }
 
 /// Replaces a part of a line, an expression.

@@ -5,9 +5,11 @@
 use super::ledger::Ledger;
 use super::node::{Nodes, Summary};
 use super::{Violation, ensure, quorum};
+use crate::event::Output;
 use crate::types::NodeId;
 
 const ELECTED: &str = "7: a leader has the votes of a quorum";
+const UP_TO_DATE: &str = "7: a vote goes only to an up-to-date log";
 const COMPLETE: &str = "7: a leader has every committed entry";
 
 /// Judges a node that became leader in this step.
@@ -22,6 +24,42 @@ pub(super) fn check(
     }
     check_votes(nodes, after)?;
     check_completeness(nodes, ledger, after)
+}
+
+/// §5.4.1: a vote goes to a candidate that asked for it, and whose log is at least as up-to-date as
+/// the voter's.
+pub(super) fn check_choice(
+    nodes: &Nodes,
+    before: &Summary,
+    after: &Summary,
+    out: &Output,
+) -> Result<(), Violation> {
+    let (id, term) = (after.node, after.term);
+    let Some(candidate) = after.vote.filter(|candidate| *candidate != id) else {
+        return Ok(());
+    };
+    if (before.term, before.vote) == (term, after.vote) {
+        return Ok(());
+    }
+    let asked = nodes
+        .get(candidate)
+        .and_then(|candidate| candidate.candidacy(term));
+    let Some(last) = asked else {
+        let detail = format!("{id} votes for {candidate} in term {term}, which never asked");
+        return Err(Violation::new(UP_TO_DATE, detail));
+    };
+    // Where the log was cut within the same batch of events, the vote may have come after that.
+    let cut = out
+        .write
+        .as_ref()
+        .is_some_and(|w| w.truncate.is_some() || w.reset.is_some());
+    ensure!(
+        cut || last >= before.last,
+        UP_TO_DATE,
+        "{id} at {} votes in term {term} for {candidate} at {last}",
+        before.last
+    );
+    Ok(())
 }
 
 /// §5.2: a majority of the voters, of both halves if joint. A vote counts once it was sent, and

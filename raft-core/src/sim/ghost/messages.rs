@@ -11,7 +11,7 @@ use crate::message::{
     AppendEntries, AppendEntriesReply, AppendOutcome, Envelope, InstallSnapshotReply, Message,
     SnapshotStatus,
 };
-use crate::types::{Index, NodeId, Term};
+use crate::types::{Index, NodeId, Position, Term};
 
 const ENVELOPE: &str = "4: an envelope says who sent it";
 const TERM_DURABLE: &str = "4: a term is durable before it is sent";
@@ -64,9 +64,12 @@ fn check_one(
     let (term, to) = (envelope.term, envelope.to);
     let commit = ledger.commit_last();
     match &envelope.message {
-        Message::RequestVote(_) => check_vote(nodes.slot(after.node), after, term, after.node),
+        Message::RequestVote(request) => {
+            let candidacy = (after.node, Some(request.last));
+            check_vote(nodes.slot(after.node), after, term, candidacy)
+        }
         Message::RequestVoteReply(reply) if reply.granted => {
-            check_vote(nodes.slot(after.node), after, term, to)
+            check_vote(nodes.slot(after.node), after, term, (to, None))
         }
         Message::PreVoteReply(reply) if reply.granted => check_free(after, to),
         Message::PreVote(_) => check_free(after, to),
@@ -106,9 +109,9 @@ fn check_vote(
     node: &mut Node,
     after: &Summary,
     term: Term,
-    candidate: NodeId,
+    vote: (NodeId, Option<Position>),
 ) -> Result<(), Violation> {
-    let on_disk = node.hard_state;
+    let (on_disk, candidate) = (node.hard_state, vote.0);
     // A disk that is already in a later term can't vote in this one again.
     ensure!(
         on_disk.term > term || (on_disk.term == term && on_disk.vote == Some(candidate)),
@@ -116,7 +119,7 @@ fn check_vote(
         "{} votes for {candidate} in term {term}, its disk has {on_disk:?}",
         after.node
     );
-    terms::check_vote(node, term, candidate, after)
+    terms::check_vote(node, term, vote, after)
 }
 
 fn check_free(after: &Summary, to: NodeId) -> Result<(), Violation> {

@@ -91,6 +91,8 @@ pub(super) struct Vote {
     pub(super) term: Term,
     pub(super) candidate: NodeId,
     pub(super) incarnation: Incarnation,
+    /// Of a candidacy: the end of the log that it was claimed for.
+    pub(super) last: Option<Position>,
     /// Whether the disk that it stood on has forgotten since. It binds the node all the same, but
     /// a restart need not find it.
     pub(super) memory: Memory,
@@ -219,6 +221,14 @@ impl Node {
             .rev()
             .find(|vote| vote.term <= term)
             .filter(|vote| vote.term == term)
+    }
+
+    /// The end of its log when it asked for votes in a term.
+    pub(super) fn candidacy(&self, term: Term) -> Option<Position> {
+        let of_term = self.votes.iter().rev().skip_while(|vote| vote.term > term);
+        of_term
+            .take_while(|vote| vote.term == term)
+            .find_map(|vote| vote.last)
     }
 
     /// For whom it voted in a term, as its disk must still know.

@@ -5,7 +5,7 @@
 use super::ledger::Ledger;
 use super::node::{Memory, Node, Quarantine, Summary, Vote};
 use super::{Violation, ensure};
-use crate::types::{NodeId, Term};
+use crate::types::{NodeId, Position, Term};
 
 const ONE_LEADER: &str = "1: at most one leader a term";
 const ONE_VOTE: &str = "2: one vote a term and node";
@@ -98,7 +98,7 @@ pub(super) fn check_speaks_as_leader(
 pub(super) fn check_vote(
     node: &mut Node,
     term: Term,
-    candidate: NodeId,
+    (candidate, last): (NodeId, Option<Position>),
     after: &Summary,
 ) -> Result<(), Violation> {
     let id = after.node;
@@ -107,10 +107,12 @@ pub(super) fn check_vote(
         QUARANTINE,
         "{id} votes for {candidate} in term {term}"
     );
+    let incarnation = after.incarnation;
     let vote = Vote {
         term,
         candidate,
-        incarnation: after.incarnation,
+        incarnation,
+        last,
         memory: Memory::Whole,
     };
     match node.vote_in(term) {
@@ -159,6 +161,10 @@ mod tests {
             leader,
             ..summary(node, term)
         }
+    }
+
+    fn of(candidate: u64) -> (NodeId, Option<Position>) {
+        (NodeId(candidate), None)
     }
 
     fn name(result: Result<(), Violation>) -> &'static str {
@@ -252,15 +258,15 @@ mod tests {
     fn a_second_vote_is_seen_across_restarts_and_in_any_order() {
         let mut node = Node::new(NodeId(1));
         let after = summary(1, 9);
-        assert_eq!(name(check_vote(&mut node, Term(4), NodeId(2), &after)), "");
-        assert_eq!(name(check_vote(&mut node, Term(3), NodeId(3), &after)), "");
-        assert_eq!(name(check_vote(&mut node, Term(4), NodeId(2), &after)), "");
+        assert_eq!(name(check_vote(&mut node, Term(4), of(2), &after)), "");
+        assert_eq!(name(check_vote(&mut node, Term(3), of(3), &after)), "");
+        assert_eq!(name(check_vote(&mut node, Term(4), of(2), &after)), "");
         assert_eq!(
-            name(check_vote(&mut node, Term(3), NodeId(2), &after)),
+            name(check_vote(&mut node, Term(3), of(2), &after)),
             ONE_VOTE
         );
         assert_eq!(
-            name(check_vote(&mut node, Term(4), NodeId(1), &after)),
+            name(check_vote(&mut node, Term(4), of(1), &after)),
             ONE_VOTE
         );
     }
@@ -273,12 +279,12 @@ mod tests {
             ..summary(1, 4)
         };
         assert_eq!(
-            name(check_vote(&mut node, Term(4), NodeId(2), &summary(1, 4))),
+            name(check_vote(&mut node, Term(4), of(2), &summary(1, 4))),
             ""
         );
-        assert_eq!(name(check_vote(&mut node, Term(4), NodeId(3), &reborn)), "");
+        assert_eq!(name(check_vote(&mut node, Term(4), of(3), &reborn)), "");
         assert_eq!(
-            name(check_vote(&mut node, Term(4), NodeId(2), &reborn)),
+            name(check_vote(&mut node, Term(4), of(2), &reborn)),
             ONE_VOTE
         );
     }
@@ -290,7 +296,7 @@ mod tests {
             ..summary
         };
         let mut node = Node::new(NodeId(1));
-        let voted = check_vote(&mut node, Term(4), NodeId(2), &held(summary(1, 4)));
+        let voted = check_vote(&mut node, Term(4), of(2), &held(summary(1, 4)));
         assert_eq!(name(voted), QUARANTINE);
         let mut ledger = Ledger::default();
         let led = check_leader(&mut ledger, &summary(1, 4), &held(leading(1, 4)));

@@ -147,8 +147,9 @@ impl Lab {
         self.step(node, |puppet, out| puppet.write(out, None, entries))
     }
 
-    /// A node enters a term, votes in it, and makes that durable.
+    /// A node enters a term, votes in it, and makes that durable. Whom it votes for has asked.
     fn vote(&mut self, node: u64, term: u64, candidate: u64) {
+        self.asked(term, candidate, position(99, 99));
         self.step(node, |puppet, out| puppet.vote(out, term, candidate))
             .expect("a free vote");
         self.sync(node);
@@ -166,6 +167,23 @@ impl Lab {
             }
         })
         .expect("a durable vote");
+    }
+
+    /// A candidate is taken to have asked in a term.
+    fn asked(&mut self, term: u64, candidate: u64, last: Position) {
+        let life = self.puppet(candidate).summary.incarnation;
+        let node = self.ghost.nodes.slot(id(candidate));
+        if node.candidacy(Term(term)).is_none() {
+            let place = node.votes.partition_point(|vote| vote.term <= Term(term));
+            let vote = node::Vote {
+                term: Term(term),
+                candidate: id(candidate),
+                incarnation: life,
+                last: Some(last),
+                memory: Memory::Whole,
+            };
+            node.votes.insert(place, vote);
+        }
     }
 
     fn leads(&mut self, node: u64, term: u64) -> Result<(), Violation> {
@@ -505,6 +523,7 @@ fn eighteen_who_forgot_is_quarantined_and_abstains() {
     lab.reboot(2, &recovered, &log, node::Quarantine::Held)
         .expect("it knows");
     let mut voter = lab.clone();
+    voter.asked(3, 3, position(9, 9));
     voter
         .step(2, |puppet, out| puppet.vote(out, 3, 3))
         .expect("not yet sent");
@@ -544,6 +563,7 @@ fn eighteen_a_vote_from_before_the_loss_still_binds() {
         puppet.summary.quarantine = node::Quarantine::Free
     })
     .expect("free");
+    lab.asked(5, 1, position(9, 9));
     lab.step(2, |puppet, out| puppet.vote(out, 5, 1))
         .expect("not yet sent");
     lab.sync(2);
@@ -554,6 +574,7 @@ fn eighteen_a_vote_from_before_the_loss_still_binds() {
 fn four_what_is_sent_before_it_is_durable() {
     let lab = steady();
     let mut voter = lab.clone();
+    voter.asked(3, 3, position(9, 9));
     voter
         .step(2, |puppet, out| puppet.vote(out, 3, 3))
         .expect("issued");
@@ -734,6 +755,24 @@ fn seven_a_leader_without_votes_or_entries() {
     // Somebody votes although its log is longer.
     lab.vote(2, 2, 3);
     objects(lab.leads(3, 2), "7: a leader has every");
+}
+
+#[test]
+fn seven_a_vote_for_a_log_that_is_behind() {
+    let lab = steady();
+    let vote = |last| {
+        let mut lab = lab.clone();
+        lab.asked(2, 3, last);
+        lab.step(2, |puppet, out| puppet.vote(out, 2, 3))
+    };
+    vote(position(1, 3)).expect("as long");
+    objects(vote(position(1, 2)), "7: a vote");
+    vote(position(2, 1)).expect("newer");
+    let mut silent = lab.clone();
+    objects(
+        silent.step(2, |puppet, out| puppet.vote(out, 2, 3)),
+        "7: a vote",
+    );
 }
 
 #[test]

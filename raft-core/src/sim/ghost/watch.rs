@@ -25,9 +25,7 @@ pub(super) fn booting(marks: &mut Marks, node: &Node, raft: Summary, recovered: 
     if raft.membership_index > raft.commit {
         marks.hit(Mark::RestartWithUncommittedMembership);
     }
-    if recovered.incarnation != raft.incarnation
-        || recovered.incarnation != node.summary.incarnation
-    {
+    if recovered.incarnation != node.summary.incarnation {
         marks.hit(Mark::Reborn);
     } else if node.memory == Memory::Forgot {
         marks.hit(Mark::DiskForgot);
@@ -188,7 +186,8 @@ fn sent(marks: &mut Marks, after: &Summary, message: &Message) {
         Message::InstallSnapshot(_) => marks.hit(Mark::SnapshotOffered),
         Message::InstallSnapshotReply(reply) => match reply.status {
             SnapshotStatus::Failed => marks.hit(Mark::SnapshotFailed),
-            SnapshotStatus::Receiving | SnapshotStatus::Matched(_) => {}
+            SnapshotStatus::Matched(_) => marks.hit(Mark::SnapshotNotNeeded),
+            SnapshotStatus::Receiving => {}
         },
         Message::StaleTerm => marks.hit(Mark::StaleTermTold),
         Message::PreVoteReply(_)

@@ -121,6 +121,11 @@ impl Client {
         self.open.remove(place)
     }
 
+    /// How many commands it has begun since the oldest that it still waits for.
+    pub(super) fn ahead(&self) -> u64 {
+        self.sequence - self.floor()
+    }
+
     /// No answer to a command of a lower number is waited for.
     pub(super) fn floor(&self) -> u64 {
         self.open

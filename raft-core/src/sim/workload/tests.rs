@@ -259,6 +259,30 @@ fn every_defect_is_found() {
     }
 }
 
+/// Found by seed 1424 of the simulator: a command whose answer is lost waits so long that those
+/// after it used to fill all room for answers, which left none for the command itself.
+#[test]
+fn a_command_that_waits_long_is_not_locked_out_by_those_after_it() {
+    for seed in 0..20 {
+        let config = WorkloadConfig {
+            seed,
+            clients: 3,
+            timeout: Duration::from_secs(10),
+            think_max: Duration::from_micros(10),
+            operations_max: 2_000,
+            mix: Mix {
+                put: 100,
+                ..Mix::default()
+            },
+            ..WorkloadConfig::default()
+        };
+        let mut workload = Workload::new(config, 0);
+        let result = drive(&mut workload, &mut Service::new(seed, Defect::None));
+        let stats = result.unwrap_or_else(|violation| panic!("seed {seed}: {violation}"));
+        assert!(stats.timeouts > 0, "seed {seed}: {stats:?}");
+    }
+}
+
 #[test]
 fn a_seed_repeats_itself() {
     let history = |seed| run(seed, Defect::None).0.history().operations().to_vec();

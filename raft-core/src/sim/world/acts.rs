@@ -4,6 +4,7 @@
 //! happen and is not counted. This file does not know which faults are drawn.
 
 use super::finale::Phase;
+use super::operator::Wish;
 use super::{Happening, World};
 use crate::event::{Event, RoleName};
 use crate::sim::faults::{Fault, FaultAction, Target};
@@ -37,87 +38,91 @@ impl World {
     fn act(&mut self, action: FaultAction) -> Result<bool, Violation> {
         let FaultAction {
             fault,
-            target,
             span,
             amount,
             ..
         } = action;
+        let nodes = self.nodes.len();
         match fault {
-            Fault::PowerCut => return self.power_cut(span, amount),
-            Fault::Partition | Fault::Bridge | Fault::Ring => {
-                let cut = shape(fault, self.nodes.len(), amount);
-                self.cut_for(cut, span);
-                return Ok(true);
-            }
-            Fault::ChangeMembers
-            | Fault::RemoveLeader
-            | Fault::AddLearner
-            | Fault::Promote
-            | Fault::Readd => {
-                self.settle_standing();
-                return self.change_members(fault, amount);
-            }
-            Fault::AbortChange => return self.abort_change(),
-            Fault::Transfer => return self.transfer(amount),
-            _ => {}
-        }
-        let Some(node) = self.resolve(target) else {
-            return Ok(false);
-        };
-        match fault {
-            Fault::Isolate | Fault::Mute | Fault::Deafen | Fault::CutLink => {
-                self.cut_for(lonely(fault, self.nodes.len(), node, amount), span);
-                Ok(true)
-            }
-            Fault::DropKind => {
-                self.drop_kind(node, span, amount);
-                Ok(true)
-            }
-            Fault::Wipe | Fault::LoseTail => self.harm(fault, node, span),
-            Fault::DiskStall => {
-                let until = self.now + span;
-                let stalled = &mut self.nodes[node].stalled_until;
-                *stalled = until.max(*stalled);
-                Ok(true)
-            }
-            _ if self.nodes[node].is_awake() => self.act_on_process(fault, node, span, amount),
-            _ => Ok(false),
-        }
-    }
-
-    /// What happens to a process that runs.
-    fn act_on_process(
-        &mut self,
-        fault: Fault,
-        node: usize,
-        span: u64,
-        amount: u64,
-    ) -> Result<bool, Violation> {
-        match fault {
-            Fault::Crash => self.crash(node, span).map(|()| true),
+            Fault::PowerCut => self.power_cut(span, amount),
+            Fault::Partition => Ok(self.cut_for(torn(nodes, amount, same_side), span)),
+            Fault::Bridge => Ok(self.cut_for(torn(nodes, amount, bridged), span)),
+            Fault::Ring => Ok(self.cut_for(torn(nodes, amount, neighbours), span)),
+            Fault::ChangeMembers => self.change_members(Wish::Anything, amount),
+            Fault::RemoveLeader => self.change_members(Wish::RemoveLeader, amount),
+            Fault::AddLearner => self.change_members(Wish::AddLearner, amount),
+            Fault::Promote => self.change_members(Wish::Promote, amount),
+            Fault::Readd => self.change_members(Wish::Readd, amount),
+            Fault::AbortChange => self.abort_change(),
+            Fault::Transfer => self.transfer(amount),
+            Fault::Isolate => self.on(action, |w, at| Ok(w.cut_for(isolated(nodes, at), span))),
+            Fault::Mute => self.on(action, |w, at| Ok(w.cut_for(muted(nodes, at), span))),
+            Fault::Deafen => self.on(action, |w, at| Ok(w.cut_for(deafened(nodes, at), span))),
+            Fault::CutLink => self.on(action, |w, at| Ok(w.cut_for(link(nodes, at, amount), span))),
+            Fault::DropKind => self.on(action, |w, at| Ok(w.drop_kind(at, span, amount))),
+            Fault::DiskStall => self.on(action, |w, at| Ok(w.stall_disk(at, span))),
+            Fault::Wipe => self.on(action, |w, at| w.harm_by_wiping(at, span)),
+            Fault::LoseTail => self.on(action, |w, at| w.harm_by_losing_tail(at, span)),
+            Fault::Crash => self.on_awake(action, |w, at| w.crash(at, span).map(|()| true)),
             Fault::CrashInWrite => {
-                self.nodes[node].doom = Doom::InWrite { down: span };
-                Ok(false)
+                self.on_awake(action, |w, at| Ok(w.doom(at, Doom::InWrite { down: span })))
             }
             Fault::CrashInEffects => {
-                self.nodes[node].doom = Doom::InEffects {
+                let doom = Doom::InEffects {
                     left: amount % 7,
                     down: span,
                 };
+                self.on_awake(action, |w, at| Ok(w.doom(at, doom)))
+            }
+            Fault::Freeze => self.on_awake(action, |w, at| Ok(w.freeze(at, span))),
+            Fault::ClockRate => {
+                self.on_awake(action, |w, at| Ok(w.change_clock_rate(at, span, amount)))
+            }
+            Fault::ClockJump => self.on_awake(action, |w, at| Ok(w.jump_clock(at, amount))),
+            Fault::ClockFreeze => self.on_awake(action, |w, at| Ok(w.set_clock_rate(at, span, 0))),
+            Fault::Compact => self.on_awake(action, Self::take_snapshot),
+            Fault::Campaign => self.on_awake(action, |w, at| {
+                w.receive(at, Event::Campaign).map(|()| true)
+            }),
+            // These happen at a rate, not at a time.
+            Fault::Broken
+            | Fault::Loss
+            | Fault::LongDelay
+            | Fault::Duplicate
+            | Fault::Replay
+            | Fault::SlowSync
+            | Fault::LostWrites
+            | Fault::ChunkLost
+            | Fault::ShortRead
+            | Fault::EarlyTick => Ok(false),
+        }
+    }
+
+    /// Hits the target, if there is one.
+    fn on(
+        &mut self,
+        action: FaultAction,
+        hit: impl FnOnce(&mut Self, usize) -> Result<bool, Violation>,
+    ) -> Result<bool, Violation> {
+        match self.resolve(action.target) {
+            Some(node) => hit(self, node),
+            None => Ok(false),
+        }
+    }
+
+    /// Hits the target's process, if it runs and does not stand still.
+    fn on_awake(
+        &mut self,
+        action: FaultAction,
+        hit: impl FnOnce(&mut Self, usize) -> Result<bool, Violation>,
+    ) -> Result<bool, Violation> {
+        self.on(action, |world, node| {
+            if world.nodes[node].is_awake() {
+                hit(world, node)
+            } else {
                 Ok(false)
             }
-            Fault::Freeze => {
-                self.freeze(node, span);
-                Ok(true)
-            }
-            Fault::ClockRate | Fault::ClockJump | Fault::ClockFreeze => {
-                self.disturb_clock(fault, node, span, amount);
-                Ok(true)
-            }
-            Fault::Compact => self.take_snapshot(node),
-            Fault::Campaign => self.receive(node, Event::Campaign).map(|()| true),
-            _ => Ok(false),
-        }
+        })
     }
 
     /// Who it is that a fault means.
@@ -153,24 +158,36 @@ impl World {
         Ok(true)
     }
 
-    /// Damages a disk, if it may be, with its process down.
-    fn harm(&mut self, fault: Fault, node: usize, span: u64) -> Result<bool, Violation> {
+    // --- Disks ---
+
+    fn stall_disk(&mut self, node: usize, span: u64) -> bool {
+        let stalled = &mut self.nodes[node].stalled_until;
+        *stalled = (self.now + span).max(*stalled);
+        true
+    }
+
+    /// An empty disk takes the place of the node's, if that may be.
+    fn harm_by_wiping(&mut self, node: usize, down: u64) -> Result<bool, Violation> {
         self.settle_standing();
-        let wipe = fault == Fault::Wipe;
-        if !(if wipe {
-            self.may_wipe(node)
-        } else {
-            self.may_lose_tail(node)
-        }) {
+        if !self.may_wipe(node) {
             return Ok(false);
         }
         if self.nodes[node].is_up() {
-            self.crash(node, span)?;
+            self.crash(node, down)?;
         }
-        if wipe {
-            self.wipe(node);
-            self.nodes[node].standing = Standing::Wiped;
-            return Ok(true);
+        self.wipe(node);
+        self.nodes[node].standing = Standing::Wiped;
+        Ok(true)
+    }
+
+    /// The end of the node's log is lost, if that may be.
+    fn harm_by_losing_tail(&mut self, node: usize, down: u64) -> Result<bool, Violation> {
+        self.settle_standing();
+        if !self.may_lose_tail(node) {
+            return Ok(false);
+        }
+        if self.nodes[node].is_up() {
+            self.crash(node, down)?;
         }
         let lost = self.lose_tail(node);
         if lost {
@@ -181,14 +198,15 @@ impl World {
 
     // --- The network ---
 
-    fn cut_for(&mut self, cut: Cut, span: u64) {
+    fn cut_for(&mut self, cut: Cut, span: u64) -> bool {
         self.serial += 1;
         self.net.cut(self.serial, cut);
         self.schedule
             .push(self.now + span, Happening::Heal(self.serial));
+        true
     }
 
-    fn drop_kind(&mut self, node: usize, span: u64, amount: u64) {
+    fn drop_kind(&mut self, node: usize, span: u64, amount: u64) -> bool {
         self.serial += 1;
         let kind = 1 << (amount % KINDS);
         let mut kinds = vec![0; self.nodes.len()];
@@ -200,17 +218,25 @@ impl World {
         self.net.drop_kinds(self.serial, kinds);
         self.schedule
             .push(self.now + span, Happening::Heal(self.serial));
+        true
     }
 
     // --- Process and clock ---
 
-    fn freeze(&mut self, node: usize, span: u64) {
+    /// The crash happens, and is counted, when its moment comes.
+    fn doom(&mut self, node: usize, doom: Doom) -> bool {
+        self.nodes[node].doom = doom;
+        false
+    }
+
+    fn freeze(&mut self, node: usize, span: u64) -> bool {
         let until = self.now + span + 1;
         let target = &mut self.nodes[node];
         target.frozen_until = Some(until);
         target.tick_at = None;
         let life = self.life(node);
         self.schedule.push(until, Happening::Thaw(life));
+        true
     }
 
     /// The process goes on: all that has gathered meets it at once, in its order or not.
@@ -228,24 +254,31 @@ impl World {
         self.wake(node)
     }
 
-    fn disturb_clock(&mut self, fault: Fault, node: usize, span: u64, amount: u64) {
-        let mut rng = Rng::new(amount);
-        let now = self.now;
-        let drift = self.knobs.lease_per_mille * (MILLION / 1000);
-        let clock = &mut self.nodes[node].clock;
-        match fault {
-            Fault::ClockJump => {
-                clock.jump(now, rng.magnitude(1, self.plan.knobs.election_ns * 20));
-            }
-            Fault::ClockFreeze => clock.set_rate(now, 0),
-            // With leases, no two clocks run apart by more than the servers were told.
-            _ if drift > 0 => clock.set_rate(now, MILLION + rng.below(drift + 1)),
-            _ => clock.set_rate(now, rng.magnitude(MILLION / 3, MILLION * 3)),
-        }
-        if fault != Fault::ClockJump {
-            self.schedule.push(now + span, Happening::ClockNormal(node));
-        }
+    fn jump_clock(&mut self, node: usize, amount: u64) -> bool {
+        let by = Rng::new(amount).magnitude(1, self.plan.knobs.election_ns * 20);
+        self.nodes[node].clock.jump(self.now, by);
         self.rearm_tick(node);
+        true
+    }
+
+    /// Where there are leases, no two clocks run apart by more than the servers were told.
+    fn change_clock_rate(&mut self, node: usize, span: u64, amount: u64) -> bool {
+        let mut rng = Rng::new(amount);
+        let drift = self.knobs.lease_per_mille * (MILLION / 1000);
+        let rate = if drift > 0 {
+            MILLION + rng.below(drift + 1)
+        } else {
+            rng.magnitude(MILLION / 3, MILLION * 3)
+        };
+        self.set_clock_rate(node, span, rate)
+    }
+
+    fn set_clock_rate(&mut self, node: usize, span: u64, rate: u64) -> bool {
+        self.nodes[node].clock.set_rate(self.now, rate);
+        self.schedule
+            .push(self.now + span, Happening::ClockNormal(node));
+        self.rearm_tick(node);
+        true
     }
 
     pub(super) fn clock_normal(&mut self, node: usize) {
@@ -260,42 +293,72 @@ impl World {
     }
 }
 
-/// Everyone's bits but those of `own`.
-const fn all_but(nodes: usize, own: usize) -> u32 {
-    ((1 << nodes) - 1) & !(1 << own)
-}
-
-/// Cuts around one node.
-pub(super) fn lonely(fault: Fault, nodes: usize, node: usize, amount: u64) -> Cut {
+/// Nobody hears the node.
+pub(super) fn muted(nodes: usize, node: usize) -> Cut {
     let mut cut = vec![0; nodes];
-    if matches!(fault, Fault::Isolate | Fault::Mute) {
-        cut[node] = all_but(nodes, node);
-    }
-    if matches!(fault, Fault::Isolate | Fault::Deafen) {
-        for (_, receivers) in cut.iter_mut().enumerate().filter(|(from, _)| *from != node) {
-            *receivers |= 1 << node;
-        }
-    }
-    if fault == Fault::CutLink {
-        cut[node] |= 1 << Rng::new(amount).place(nodes);
-    }
+    cut[node] = ((1 << nodes) - 1) & !(1 << node);
     cut
 }
 
-/// Cuts through the middle.
-fn shape(fault: Fault, nodes: usize, amount: u64) -> Cut {
+/// The node hears nobody.
+pub(super) fn deafened(nodes: usize, node: usize) -> Cut {
+    let mut cut = vec![1 << node; nodes];
+    cut[node] = 0;
+    cut
+}
+
+/// Both.
+pub(super) fn isolated(nodes: usize, node: usize) -> Cut {
+    let mut cut = deafened(nodes, node);
+    cut[node] = muted(nodes, node)[node];
+    cut
+}
+
+/// The node is not heard by one other.
+fn link(nodes: usize, node: usize, amount: u64) -> Cut {
+    let mut cut = vec![0; nodes];
+    cut[node] = 1 << Rng::new(amount).place(nodes);
+    cut
+}
+
+/// Who hears whom in a torn cluster.
+#[derive(Clone, Copy)]
+struct Tear {
+    nodes: usize,
+    /// So many nodes are on the first side.
+    half: usize,
+}
+
+const fn same_side(Tear { half, .. }: Tear, from: usize, to: usize) -> bool {
+    (from < half) == (to < half)
+}
+
+/// The first node hears all, and all hear it; the others are on two sides.
+const fn bridged(Tear { nodes, half }: Tear, from: usize, to: usize) -> bool {
+    let last_of_first = if half + 2 > nodes {
+        nodes.saturating_sub(2)
+    } else {
+        half
+    };
+    from == 0 || to == 0 || (from <= last_of_first) == (to <= last_of_first)
+}
+
+const fn neighbours(Tear { nodes, .. }: Tear, from: usize, to: usize) -> bool {
+    (from + 1) % nodes == to || (to + 1) % nodes == from
+}
+
+/// Cuts through the middle of the cluster, its nodes taken in a random order.
+fn torn(nodes: usize, amount: u64, hears: fn(Tear, usize, usize) -> bool) -> Cut {
     let mut rng = Rng::new(amount);
     let mut order: Vec<usize> = (0..nodes).collect();
     rng.shuffle(&mut order);
-    let half = rng.between(1, nodes.max(2) as u64 - 1);
-    let hears = |from: usize, to: usize| match fault {
-        Fault::Ring => (from + 1) % nodes == to || (to + 1) % nodes == from,
-        Fault::Bridge if from == 0 || to == 0 => true,
-        _ => ((from as u64) < half) == ((to as u64) < half),
+    let tear = Tear {
+        nodes,
+        half: 1 + rng.place(nodes.max(2) - 1),
     };
     let mut cut = vec![0; nodes];
     for from in 0..nodes {
-        for to in (0..nodes).filter(|to| *to != from && !hears(from, *to)) {
+        for to in (0..nodes).filter(|to| *to != from && !hears(tear, from, *to)) {
             cut[order[from]] |= 1 << order[to];
         }
     }
@@ -308,25 +371,21 @@ mod tests {
 
     #[test]
     fn one_way_cuts_are_one_way() {
-        assert_eq!(lonely(Fault::Mute, 3, 1, 0), [0, 0b101, 0]);
-        assert_eq!(lonely(Fault::Deafen, 3, 1, 0), [0b010, 0, 0b010]);
-        assert_eq!(lonely(Fault::Isolate, 3, 1, 0), [0b010, 0b101, 0b010]);
+        assert_eq!(muted(3, 1), [0, 0b101, 0]);
+        assert_eq!(deafened(3, 1), [0b010, 0, 0b010]);
+        assert_eq!(isolated(3, 1), [0b010, 0b101, 0b010]);
     }
 
     #[test]
     fn cuts_through_the_middle_are_symmetric() {
-        for fault in [Fault::Partition, Fault::Bridge, Fault::Ring] {
+        for hears in [same_side, bridged, neighbours] {
             for amount in 0..50 {
-                let cut = shape(fault, 5, amount);
+                let cut = torn(5, amount, hears);
                 for from in 0..5 {
                     let back = (0..5).all(|to| (cut[from] >> to & 1) == (cut[to] >> from & 1));
-                    assert!(
-                        back && cut[from] >> from & 1 == 0,
-                        "{fault} {amount}: {cut:?}"
-                    );
+                    assert!(back && cut[from] >> from & 1 == 0, "{amount}: {cut:?}");
                 }
-                let severed: u32 = cut.iter().map(|bits| bits.count_ones()).sum();
-                assert!(severed > 0, "{fault} {amount}");
+                assert!(cut.iter().any(|bits| *bits > 0), "{amount}");
             }
         }
     }

@@ -124,7 +124,7 @@ impl Clients for Workload {
     }
 
     fn stats(&self) -> Stats {
-        self.stats().clone()
+        *self.stats()
     }
 
     fn marks(&self) -> &Marks {
@@ -214,7 +214,7 @@ impl World {
             return Ok(());
         };
         let index = machine.applied;
-        let answer = service.query(query).map_err(super::effects::broken_port)?;
+        let answer = service.query(query)?;
         self.answer(node, ticket, Answer::Done(answer), index);
         Ok(())
     }

@@ -23,11 +23,10 @@ enum Progress {
     Died,
 }
 
-/// A machine or sink in memory never fails, so if one does it is a finding.
-pub(super) fn broken_port(error: PortError) -> Violation {
-    Violation {
-        invariant: "state-machine",
-        detail: error.to_string(),
+impl From<PortError> for Violation {
+    /// A machine or sink in memory never fails, so if one does it is a finding.
+    fn from(error: PortError) -> Self {
+        Self::new("state-machine", error.to_string())
     }
 }
 
@@ -98,7 +97,7 @@ impl World {
             if self.strikes(node)? {
                 return Ok(Progress::Died);
             }
-            self.reply(node, reply)?;
+            self.reply(node, &reply)?;
         }
         Ok(Progress::Done)
     }
@@ -193,8 +192,8 @@ impl World {
         Ok(())
     }
 
-    fn reply(&mut self, node: usize, reply: Reply) -> Result<(), Violation> {
-        match reply {
+    fn reply(&mut self, node: usize, reply: &Reply) -> Result<(), Violation> {
+        match *reply {
             Reply::Accepted { ticket, position } => {
                 for displaced in self.nodes[node].waiting.accepted(position, ticket) {
                     self.answer(node, displaced, Answer::Unknown, Index(0));

@@ -13,7 +13,7 @@ use crate::membership::Membership;
 use crate::sim::faults::Fault;
 use crate::sim::ghost::Violation;
 use crate::sim::node::{Doom, Node, Standing};
-use crate::sim::world::acts::lonely;
+use crate::sim::world::acts::{deafened, isolated, muted};
 use crate::types::{NodeId, Term};
 
 /// How long each stage may last, in longest election timeouts.
@@ -138,21 +138,17 @@ impl World {
 
     fn break_for_good(&mut self, node: usize) -> Result<(), Violation> {
         self.counts.count(Fault::Broken);
-        let fault = match self.rng.below(4) {
-            0 => {
-                if self.nodes[node].is_up() {
-                    self.crash(node, FOREVER)?;
-                }
-                return Ok(());
-            }
-            1 => Fault::Isolate,
-            2 => Fault::Mute,
-            _ => Fault::Deafen,
+        let nodes = self.nodes.len();
+        let (how, cut) = match self.rng.below(4) {
+            0 if self.nodes[node].is_up() => return self.crash(node, FOREVER),
+            0 => return Ok(()),
+            1 => ("isolated", isolated(nodes, node)),
+            2 => ("mute", muted(nodes, node)),
+            _ => ("deaf", deafened(nodes, node)),
         };
         self.serial += 1;
-        self.net
-            .cut(self.serial, lonely(fault, self.nodes.len(), node, 0));
-        self.note(Some(node), || format!("stays broken: {fault}"));
+        self.net.cut(self.serial, cut);
+        self.note(Some(node), || format!("stays {how}"));
         if self.nodes[node].is_up() {
             Ok(())
         } else {

@@ -15,7 +15,6 @@ use crate::sim::ghost::Violation;
 use crate::sim::marks::Mark;
 use crate::sim::node::Transfer;
 use crate::sim::workload::Answer;
-use crate::sim::world::effects::broken_port;
 use crate::types::{Index, Position, Term};
 
 /// A snapshot is given up after this many chunks were lost in a row.
@@ -142,15 +141,19 @@ impl World {
             })
             .collect();
         let last = entries.last().map_or(Index(0), |entry| entry.index);
-        let Some(service) = &mut target.machine.service else { return Ok(last) };
-        let mut answers = service.apply(&batch).map_err(broken_port)?.into_iter();
+        let Some(service) = &mut target.machine.service else {
+            return Ok(last);
+        };
+        let mut answers = service.apply(&batch)?.into_iter();
         target.machine.applied = last;
         let id = target.id;
         for entry in entries {
             let answer = match &entry.payload {
                 Payload::Command(command) => {
                     let answer = answers.next().unwrap_or_default();
-                    self.service.clients.applied(id, entry.index, command, &answer)?;
+                    self.service
+                        .clients
+                        .applied(id, entry.index, command, &answer)?;
                     Some(Answer::Done(answer))
                 }
                 Payload::Noop | Payload::Membership(_) => None,
@@ -181,9 +184,7 @@ impl World {
             });
         };
         if let Some(service) = &mut target.machine.service {
-            service
-                .restore(meta.last.index, &**image)
-                .map_err(broken_port)?;
+            service.restore(meta.last.index, &**image)?;
         }
         target.machine.applied = meta.last.index;
         while let Some((_, ticket)) = self.nodes[node].waiting.take_command(meta.last.index) {
@@ -231,7 +232,7 @@ impl World {
     fn image(&mut self, node: usize, meta: Arc<SnapshotMeta>) -> Result<Image, Violation> {
         let mut sink = ImageSink::default();
         if let Some(service) = &mut self.nodes[node].machine.service {
-            service.snapshot(&mut sink).map_err(broken_port)?;
+            service.snapshot(&mut sink)?;
         }
         Ok(sink.into_image(meta))
     }

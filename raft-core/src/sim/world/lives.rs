@@ -18,7 +18,6 @@ use crate::sim::net::{Net, id_at};
 use crate::sim::node::{Clock, Node};
 use crate::sim::rng::Rng;
 use crate::sim::world::clients::Service;
-use crate::sim::world::effects::broken_port;
 use crate::sim::world::finale::Phase;
 use crate::sim::world::operator::Operator;
 use crate::sim::world::schedule::Schedule;
@@ -60,7 +59,9 @@ impl World {
         world.found(nodes);
         for node in 0..nodes {
             let at = world.rng.below(world.knobs.heartbeat_ns + 1);
-            world.schedule.push(at, Happening::Restart(Life { node, epoch: 0 }));
+            world
+                .schedule
+                .push(at, Happening::Restart(Life { node, epoch: 0 }));
         }
         world.arm_clients();
         world
@@ -160,7 +161,7 @@ impl World {
             .max_by_key(|image| image.meta.last.index);
         let applied = image.map_or(Index(0), |image| image.meta.last.index);
         if let Some(image) = image {
-            service.restore(applied, &**image).map_err(broken_port)?;
+            service.restore(applied, &**image)?;
         }
         let recovered = node.disk.recover(applied);
         let local = node.clock.read(self.now);

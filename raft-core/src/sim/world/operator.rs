@@ -8,7 +8,6 @@ use super::effects::OPERATOR_TICKET;
 use super::{World, standing};
 use crate::event::Event;
 use crate::membership::{Member, MemberChange, Membership};
-use crate::sim::faults::Fault;
 use crate::sim::ghost::Violation;
 use crate::sim::net::{id_at, place};
 use crate::sim::node::Standing;
@@ -29,6 +28,18 @@ struct Open {
     node: usize,
     epoch: u32,
     term: Term,
+}
+
+/// A change of members that the operator may have in mind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Wish {
+    /// Something for each of a few nodes.
+    Anything,
+    RemoveLeader,
+    AddLearner,
+    Promote,
+    /// A server that was a member once, with all that it has on its disk.
+    Readd,
 }
 
 impl Operator {
@@ -52,13 +63,14 @@ impl World {
         })
     }
 
-    /// Asks the leader for a change of members that fits the fault. False if none does.
-    pub(super) fn change_members(&mut self, fault: Fault, amount: u64) -> Result<bool, Violation> {
+    /// Asks the leader for such a change of members. False if none does.
+    pub(super) fn change_members(&mut self, wish: Wish, amount: u64) -> Result<bool, Violation> {
+        self.settle_standing();
         let Some(leader) = self.leader() else {
             return Ok(false);
         };
         let mut rng = Rng::new(amount);
-        let changes = self.draw_changes(fault, leader, &mut rng);
+        let changes = self.draw_changes(wish, leader, &mut rng);
         if changes.is_empty() {
             return Ok(false);
         }
@@ -124,7 +136,7 @@ impl World {
         Ok(true)
     }
 
-    fn draw_changes(&self, fault: Fault, leader: usize, rng: &mut Rng) -> Vec<MemberChange> {
+    fn draw_changes(&self, wish: Wish, leader: usize, rng: &mut Rng) -> Vec<MemberChange> {
         let Some(raft) = &self.nodes[leader].raft else {
             return Vec::new();
         };
@@ -141,18 +153,18 @@ impl World {
         rng.shuffle(&mut ids);
         let first = |fits: &dyn Fn(NodeId) -> bool| ids.iter().copied().find(|id| fits(*id));
         let outside = |id| !membership.contains(id);
-        let change = match fault {
-            Fault::RemoveLeader => Some(MemberChange::Remove(raft.id())),
-            Fault::AddLearner => {
+        let change = match wish {
+            Wish::RemoveLeader => Some(MemberChange::Remove(raft.id())),
+            Wish::AddLearner => {
                 first(&outside).map(|id| MemberChange::Learner(id, self.described(id, rng)))
             }
-            Fault::Promote => first(&|id| membership.contains(id) && !membership.is_voter(id))
+            Wish::Promote => first(&|id| membership.contains(id) && !membership.is_voter(id))
                 .and_then(|id| Some(MemberChange::Voter(id, membership.get(id)?.clone()))),
-            Fault::Readd => {
+            Wish::Readd => {
                 let used = |id| outside(id) && self.nodes[place(id)].disk.last() > Index(0);
                 first(&used).map(|id| MemberChange::Voter(id, self.described(id, rng)))
             }
-            _ => {
+            Wish::Anything => {
                 ids.truncate(1 + rng.place(3));
                 return self.draw_many(&ids, membership, rng);
             }

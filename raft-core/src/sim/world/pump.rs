@@ -50,7 +50,11 @@ impl Pump {
         (think, patience): (u64, u64),
         source: Box<dyn FnMut(&mut Rng) -> Bytes>,
     ) -> Self {
-        let idle = |_| Client { due: 0, waits_for: None, target: NodeId(1) };
+        let idle = |_| Client {
+            due: 0,
+            waits_for: None,
+            target: NodeId(1),
+        };
         Self {
             source,
             rng: Rng::new(seed),
@@ -69,7 +73,11 @@ impl Pump {
 
 impl Clients for Pump {
     fn next_wake(&self) -> Option<(u64, ClientId)> {
-        let wishes = self.clients.iter().zip(0..).map(|(client, id)| (client.due, ClientId(id)));
+        let wishes = self
+            .clients
+            .iter()
+            .zip(0..)
+            .map(|(client, id)| (client.due, ClientId(id)));
         wishes.min().filter(|(due, _)| *due < u64::MAX)
     }
 
@@ -91,7 +99,12 @@ impl Clients for Pump {
         client.waits_for = Some(request);
         client.due = now + self.patience.max(1);
         let kind = RequestKind::Command((self.source)(&mut self.rng));
-        Some(Request { id: request, client: id, node: client.target, kind })
+        Some(Request {
+            id: request,
+            client: id,
+            node: client.target,
+            kind,
+        })
     }
 
     fn answered(
@@ -114,10 +127,12 @@ impl Clients for Pump {
             Answer::Refused(reason) => {
                 self.stats.failed += 1;
                 self.stats.refused += 1;
-                client.target = match reason {
-                    Refusal::NotLeader(Some(leader)) => leader,
-                    _ => elsewhere,
+                let known = if let Refusal::NotLeader(leader) = reason {
+                    leader
+                } else {
+                    None
                 };
+                client.target = known.unwrap_or(elsewhere);
             }
             Answer::Unknown => self.stats.unknown += 1,
         }
@@ -132,13 +147,18 @@ impl Clients for Pump {
         answer: &[u8],
     ) -> Result<(), Violation> {
         let bytes = command.iter().chain(answer);
-        let hash = bytes.fold(command.len() as u64, |hash, byte| fold(hash, u64::from(*byte)));
+        let hash = bytes.fold(command.len() as u64, |hash, byte| {
+            fold(hash, u64::from(*byte))
+        });
         let first = *self.answers.entry(index).or_insert(hash);
         if first == hash {
             return Ok(());
         }
         let detail = format!("{node} applied {index} otherwise than the node that was first");
-        Err(Violation { invariant: "10: machines answer alike", detail })
+        Err(Violation {
+            invariant: "10: machines answer alike",
+            detail,
+        })
     }
 
     fn drain(&mut self, _now: u64) {
@@ -146,7 +166,10 @@ impl Clients for Pump {
     }
 
     fn outstanding(&self) -> usize {
-        self.clients.iter().filter(|client| client.waits_for.is_some()).count()
+        self.clients
+            .iter()
+            .filter(|client| client.waits_for.is_some())
+            .count()
     }
 
     fn verdict(&self, _now: u64) -> Result<Stats, Violation> {
