@@ -17,7 +17,7 @@ use super::raft::Turn;
 use super::server::{Server, refuse};
 use crate::entry::Payload;
 use crate::event::{Output, Refusal, Reply, RoleCause};
-use crate::membership::{ChangeError, MemberChange, Membership};
+use crate::membership::{ChangeError, Member, MemberChange, Membership};
 use crate::message::Message;
 use crate::types::{Incarnation, Index, NodeId, Ticket, Time};
 
@@ -143,6 +143,10 @@ impl Leader {
         now: Time,
         out: &mut Output,
     ) -> Option<Turn> {
+        let idle = self.change.is_none();
+        if idle && self.settled == Some(server.configurations.latest().0) {
+            return None;
+        }
         if !self.may_propose_membership(server) {
             return None;
         }
@@ -166,6 +170,10 @@ impl Leader {
             return Some(self.leave_office(server, now, out));
         }
         self.bind_incarnations(server, now, out);
+        let bound = |(_, member): (NodeId, &Member)| member.incarnation != Incarnation::UNBOUND;
+        if idle && current.members().all(bound) {
+            self.settled = Some(index);
+        }
         None
     }
 

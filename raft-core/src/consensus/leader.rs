@@ -37,6 +37,8 @@ pub(super) struct Leader {
     /// A successor was told to campaign in spite of this leader, so leases mean nothing any more
     /// in this term: the word may arrive late.
     pub(super) lease_broken: bool,
+    /// The index of the configuration of which nothing is left to do.
+    pub(super) settled: Option<Index>,
     /// The write that was last found to take too long, by the time it was issued.
     pub(super) stall_seen: Option<Time>,
 }
@@ -52,6 +54,7 @@ impl Leader {
             transfer: None,
             change: None,
             lease_broken: false,
+            settled: None,
             stall_seen: None,
         };
         leader.follow_membership(server, now, out);
@@ -94,7 +97,11 @@ impl Leader {
     }
 
     fn quorum_lost(&self, server: &Server, now: Time) -> bool {
-        self.quorum_deadline(server).is_some_and(|at| now >= at)
+        let patience = server.config.election_timeout_max;
+        let mut members = self.progress.values();
+        // While nobody is silent there is nothing to count.
+        members.any(|progress| now >= progress.heard.plus(patience))
+            && self.quorum_deadline(server).is_some_and(|at| now >= at)
     }
 
     fn quorum_deadline(&self, server: &Server) -> Option<Time> {
@@ -272,6 +279,16 @@ impl Leader {
     /// of earlier terms only along with one of this term (§5.4.2).
     fn advance_commit(&mut self, server: &mut Server, out: &mut Output) {
         let durable = server.writes.durable();
+        // The usual case, cheaply: too few hold anything new for any majority.
+        let news = |index: Index| usize::from(index > server.commit);
+        let holders: usize = self
+            .progress
+            .values()
+            .map(|progress| news(progress.matched))
+            .sum();
+        if holders + news(durable) < quorum::majority(server.membership().voters().len()) {
+            return;
+        }
         let index = quorum::reached(server.membership(), |id| match self.progress.get(&id) {
             Some(progress) => progress.matched,
             None if id == server.id => durable,
@@ -340,6 +357,9 @@ impl Leader {
     }
 
     fn confirm_round(&mut self, server: &mut Server, out: &mut Output) {
+        if !self.barriers.is_out() {
+            return;
+        }
         let round = self.barriers.round();
         let confirmed = quorum::reached(server.membership(), |id| match self.progress.get(&id) {
             Some(progress) => progress.acked_round,
@@ -349,15 +369,7 @@ impl Leader {
         let Some((index, readers)) = self.barriers.confirm(confirmed) else {
             return;
         };
-        for reader in readers {
-            match reader {
-                Reader::Local(ticket) => out.replies.push(Reply::ReadReady { ticket, index }),
-                Reader::Remote { follower, request } => {
-                    let reply = ReadIndexReply { request, index };
-                    server.send(follower, Message::ReadIndexReply(reply), out);
-                }
-            }
-        }
+        answer(server, index, readers, out);
     }
 
     // --- The end of a batch ---
@@ -380,6 +392,10 @@ impl Leader {
                 .config
                 .lease
                 .map(|_| server.config.heartbeat_interval);
+            if self.lease_valid(server, now) {
+                let readers = self.barriers.take_next();
+                answer(server, server.commit, readers, out);
+            }
             self.barriers.begin(now, server.commit, lease_renewal);
             // Alone in the quorum, it has confirmed already.
             self.confirm_round(server, out);
@@ -419,5 +435,18 @@ impl Leader {
         }
         self.end_transfer(out);
         self.end_change(out);
+    }
+}
+
+/// Gives a barrier to all who waited for it.
+fn answer(server: &mut Server, index: Index, readers: Vec<Reader>, out: &mut Output) {
+    for reader in readers {
+        match reader {
+            Reader::Local(ticket) => out.replies.push(Reply::ReadReady { ticket, index }),
+            Reader::Remote { follower, request } => {
+                let reply = ReadIndexReply { request, index };
+                server.send(follower, Message::ReadIndexReply(reply), out);
+            }
+        }
     }
 }

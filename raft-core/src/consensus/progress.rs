@@ -44,20 +44,14 @@ pub(super) struct Progress {
 pub(super) enum State {
     /// Looking for the place where the logs agree, one question at a time.
     Probe {
-        /// A question with entries is out. It is not repeated, only heartbeats are, which ask the
-        /// same without the weight; so a dead follower costs little.
-        asked: Asked,
+        /// The question that is out went with entries up to here. It is not repeated, only
+        /// heartbeats are, which ask the same without the weight; so a dead follower costs little.
+        asked: Option<Index>,
     },
     /// Streaming entries ahead of their acknowledgement.
     Replicate(Window),
     /// The follower fetches this snapshot, which is kept for it.
     Snapshot(Arc<SnapshotMeta>),
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) enum Asked {
-    No,
-    Yes,
 }
 
 /// The messages with entries that are under way.
@@ -113,7 +107,7 @@ impl Progress {
         Self {
             matched: Index(0),
             next,
-            state: State::Probe { asked: Asked::No },
+            state: State::Probe { asked: None },
             acked_round: Round(0),
             sent_round: Round(0),
             heard: now,
@@ -138,7 +132,11 @@ impl Progress {
         self.matched = self.matched.max(matched);
         self.next = self.next.max(self.matched.next());
         match &mut self.state {
-            State::Probe { .. } => self.state = State::Replicate(Window::default()),
+            State::Probe { asked } => {
+                // What went along with the question is under way.
+                self.next = self.next.max(asked.map_or(Index(0), Index::next));
+                self.state = State::Replicate(Window::default());
+            }
             State::Replicate(window) => window.acknowledged(matched),
             State::Snapshot(offer) if matched >= offer.last.index => {
                 self.state = State::Replicate(Window::default());
@@ -166,7 +164,7 @@ impl Progress {
                 self.matched = self.matched.min(agree);
             }
             self.next = agree.max(self.matched).next();
-            self.state = State::Probe { asked: Asked::No };
+            self.state = State::Probe { asked: None };
             self.fetching = None;
         }
         credible

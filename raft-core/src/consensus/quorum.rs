@@ -57,10 +57,13 @@ fn reached_by_majority<T: Ord + Copy + Default>(
         spilled.resize(voters.len(), T::default());
         spilled.as_mut_slice()
     };
-    for (value, id) in values.iter_mut().zip(voters) {
-        *value = reached(*id);
+    // Sorted while gathered: there are few.
+    for (count, id) in voters.iter().enumerate() {
+        let value = reached(*id);
+        let at = values[..count].partition_point(|smaller| *smaller <= value);
+        values.copy_within(at..count, at + 1);
+        values[at] = value;
     }
-    values.sort_unstable();
     // Ascending: from here to the end there are exactly a majority of values, all at least this.
     values[voters.len() - majority(voters.len())]
 }

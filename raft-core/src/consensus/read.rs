@@ -53,6 +53,16 @@ impl Barriers {
         self.round
     }
 
+    /// Whether a round waits for its quorum.
+    pub(super) const fn is_out(&self) -> bool {
+        !self.confirmed
+    }
+
+    /// Those who need not wait for a round of their own after all.
+    pub(super) fn take_next(&mut self) -> Vec<Reader> {
+        std::mem::take(&mut self.next)
+    }
+
     pub(super) fn waiting(&self) -> usize {
         self.current.len() + self.next.len()
     }

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use super::progress::{Asked, Progress, State};
+use super::progress::{Progress, State};
 use super::server::Server;
 use crate::entry::Entry;
 use crate::event::{Fetch, Observation, Output, Reader};
@@ -42,9 +42,9 @@ impl Stream<'_> {
     fn may_send_entries(&self) -> bool {
         let something = self.progress.next <= self.server.log.last_index();
         match &self.progress.state {
-            State::Probe { asked: Asked::No } => true,
+            State::Probe { asked: None } => true,
             State::Replicate(window) => something && !window.is_full(&self.server.config),
-            State::Probe { asked: Asked::Yes } | State::Snapshot(_) => false,
+            State::Probe { asked: Some(_) } | State::Snapshot(_) => false,
         }
     }
 
@@ -110,7 +110,7 @@ impl Stream<'_> {
     fn send_entries(&mut self, prev: Position, entries: Vec<Entry>, out: &mut Output) {
         let last = entries.last().map(|entry| entry.index);
         match &mut self.progress.state {
-            State::Probe { asked } => *asked = Asked::Yes,
+            State::Probe { asked } => *asked = Some(last.unwrap_or(prev.index)),
             State::Replicate(window) => {
                 if let Some(last) = last {
                     window.sent(last, entries.iter().map(Entry::weight).sum());

@@ -16,44 +16,32 @@
 //!
 //! It deliberately does not know Raft, nor why an answer does not come.
 
+mod answers;
+mod begin;
 mod client;
+mod config;
 mod effects;
 #[cfg(test)]
 mod tests;
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use bytes::Bytes;
 
-use self::client::{Client, Next, Open, What};
+use self::client::{Client, Next};
+pub use self::config::{Mix, WorkloadConfig};
 use self::effects::Effects;
 use crate::event::{Consistency, Refusal};
 use crate::sim::ghost::Violation;
-use crate::sim::history::{History, INITIAL_VALUE, Outcome, Returned};
-use crate::sim::machine::{self, Action, Command, Response};
+use crate::sim::history::{History, INITIAL_VALUE, Outcome};
 use crate::sim::marks::{Mark, Marks};
 use crate::sim::rng::Rng;
 use crate::sim::{by_index, wgl};
-use crate::types::{Index, NodeId, nanos};
+use crate::types::{NodeId, nanos};
 
 const LINEARIZABLE: &str = "15: linearizability";
 const ONCE: &str = "16: a command takes effect once";
-const WELL_FORMED: &str = "16: a command is answered as it was asked";
 
-/// So many clients share their keys.
-const GROUP: u32 = 8;
-/// So many operations are under way on a key at most, pipelined ones included: with more, the
-/// search for a legal order would take too long.
-const KEY_OPEN_MAX: usize = 8;
-
-/// A client does not begin a command so many after the oldest that it still waits for: the machine
-/// keeps the answers in between, and not without limit.
-const AHEAD_MAX: u64 = 64;
-const _: () = assert!(
-    AHEAD_MAX < machine::ANSWERS_MAX as u64,
-    "the machine has room for them"
-);
 /// A client that gives up does so after about this many refusals, or one timeout.
 const REFUSALS_BORNE: u64 = 16;
 
@@ -64,75 +52,6 @@ pub struct ClientId(pub u32);
 /// Names one attempt at an operation; unique in a world, so it does well as its ticket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RequestId(pub u64);
-
-/// Who asks what, how often.
-#[derive(Clone, Debug)]
-pub struct WorkloadConfig {
-    /// From this all randomness comes.
-    pub seed: u64,
-    /// The nodes `1..=nodes` are asked.
-    pub nodes: u64,
-    /// How many clients there are.
-    pub clients: u32,
-    /// How many keys each group of 8 clients shares.
-    pub keys_per_group: u64,
-    /// Every third client has up to this many operations under way; the others have one.
-    pub pipeline_max: usize,
-    /// How long a client thinks between two operations, at most.
-    pub think_max: Duration,
-    /// For how long a client waits for an answer.
-    pub timeout: Duration,
-    /// No operation is begun after this many.
-    pub operations_max: usize,
-    /// The bound of reads with bounded staleness.
-    pub staleness_max: Duration,
-    /// What is asked.
-    pub mix: Mix,
-}
-
-/// How often what is asked, in per cent; what is left of 100 are linearizable reads.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Mix {
-    /// Store a value.
-    pub put: u8,
-    /// Store a value if another one is there.
-    pub compare_and_set: u8,
-    /// Read, as a command in the log.
-    pub get: u8,
-    /// Read something that is not too old.
-    pub read_bounded: u8,
-    /// Read whatever a node has.
-    pub read_local: u8,
-    /// Of the commands: sent to two nodes at once.
-    pub duplicate: u8,
-    /// Of what timed out: given up instead of tried again.
-    pub abandon: u8,
-}
-
-impl Default for WorkloadConfig {
-    fn default() -> Self {
-        Self {
-            seed: 0,
-            nodes: 3,
-            clients: 8,
-            keys_per_group: 3,
-            pipeline_max: 4,
-            think_max: Duration::from_millis(20),
-            timeout: Duration::from_millis(300),
-            operations_max: 10_000,
-            staleness_max: Duration::from_millis(500),
-            mix: Mix {
-                put: 35,
-                compare_and_set: 20,
-                get: 5,
-                read_bounded: 5,
-                read_local: 5,
-                duplicate: 10,
-                abandon: 20,
-            },
-        }
-    }
-}
 
 /// One attempt at an operation.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -359,292 +278,6 @@ impl Workload {
         } else {
             self.stats.unknown += 1;
         }
-    }
-
-    // --- New operations ---
-
-    fn begin(&mut self, id: ClientId, now: u64) -> Option<Request> {
-        if self.stats.operations >= self.config.operations_max as u64 {
-            self.clients[place(id)].ready = u64::MAX;
-            return None;
-        }
-        let crowded = self.clients[place(id)].ahead() >= AHEAD_MAX;
-        let Some(key) = self.choose_key(id).filter(|_| !crowded) else {
-            let pause = nanos(self.config.timeout) / 16;
-            self.clients[place(id)].ready = now.saturating_add(1 + self.rng.below(pause));
-            return None;
-        };
-        let what = self.choose(id, key);
-        let operation = match what.in_history() {
-            Some(kind) => Some(self.history.call(u64::from(id.0), key, kind, now)?),
-            None => None,
-        };
-        let client = &mut self.clients[place(id)];
-        let serial = client.serials;
-        client.serials += 1;
-        if let What::Command { sequence, .. } = what {
-            self.effects.begun(id, sequence, operation);
-        }
-        let open = Open {
-            serial,
-            key,
-            what,
-            operation,
-            attempts: 0,
-            refused: 0,
-            next: Next::Send,
-            due: now,
-            called: now,
-        };
-        client.open.push(open);
-        self.stats.operations += 1;
-        let place_open = client.open.len() - 1;
-        Some(self.send(id, place_open, now))
-    }
-
-    /// A key of the client's group that is not too busy.
-    fn choose_key(&mut self, id: ClientId) -> Option<u64> {
-        let (group, keys) = (id.0 / GROUP, self.config.keys_per_group.max(1));
-        let key = u64::from(group) * keys + self.rng.below(keys);
-        let of_group = self
-            .clients
-            .chunks(place(ClientId(GROUP)))
-            .nth(place(ClientId(group)))?;
-        let open = of_group.iter().flat_map(|client| &client.open);
-        (open.filter(|open| open.key == key).count() < KEY_OPEN_MAX).then_some(key)
-    }
-
-    fn choose(&mut self, id: ClientId, key: u64) -> What {
-        let Mix {
-            put,
-            compare_and_set,
-            get,
-            read_bounded,
-            read_local,
-            ..
-        } = self.config.mix;
-        let mut dice = self.rng.below(100);
-        let mut is = |share: u8| {
-            let hit = dice < u64::from(share);
-            dice = if hit {
-                u64::MAX
-            } else {
-                dice.saturating_sub(u64::from(share))
-            };
-            hit
-        };
-        let (put, swap, get) = (is(put), is(compare_and_set), is(get));
-        let (bounded, local) = (is(read_bounded), is(read_local));
-        if bounded {
-            return What::Read(Consistency::Bounded(self.config.staleness_max));
-        }
-        if local {
-            return What::Read(Consistency::Local);
-        }
-        if !(put || swap || get) {
-            return What::Read(Consistency::Linearizable);
-        }
-        let action = if get {
-            Action::Get
-        } else {
-            self.written += 1;
-            let new = self.written;
-            if put {
-                Action::Put(new)
-            } else {
-                self.swap(key, new)
-            }
-        };
-        let client = &mut self.clients[place(id)];
-        client.sequence += 1;
-        let (sequence, floor) = (client.sequence, client.floor());
-        let command = Command {
-            client: u64::from(id.0),
-            sequence,
-            floor,
-            key,
-            action,
-        };
-        What::Command {
-            sequence,
-            action,
-            bytes: command.encode(),
-        }
-    }
-
-    /// A swap that mostly expects what was seen last, so that many succeed and some don't.
-    fn swap(&mut self, key: u64, new: u64) -> Action {
-        let seen = self.seen.get(&key).copied().unwrap_or(INITIAL_VALUE);
-        let expect = if self.rng.below(5) == 0 {
-            self.rng.below(new)
-        } else {
-            seen
-        };
-        Action::CompareAndSet { expect, new }
-    }
-
-    // --- Answers ---
-
-    /// How an attempt ended. For a read, `index` is what the node had applied when its machine was
-    /// asked.
-    ///
-    /// # Errors
-    /// When nothing that can have happened explains the answer.
-    pub fn answered(
-        &mut self,
-        id: RequestId,
-        answer: Answer,
-        index: Index,
-        now: u64,
-    ) -> Result<(), Violation> {
-        let request = usize::try_from(id.0)
-            .ok()
-            .and_then(|id| self.requests.get(id));
-        let Some((client, serial)) = request.copied() else {
-            return Ok(());
-        };
-        let found = self.clients[place(client)].find(serial);
-        // An answer to what was answered before, or given up.
-        let Some(open) = found else { return Ok(()) };
-        match answer {
-            Answer::Done(bytes) => self.done(client, open, &bytes, index, now)?,
-            Answer::Refused(reason) => self.refused(client, open, reason, now),
-            Answer::Unknown => self.retry(client, open, now),
-        }
-        self.rearm(client);
-        Ok(())
-    }
-
-    fn done(
-        &mut self,
-        id: ClientId,
-        place_open: usize,
-        bytes: &[u8],
-        index: Index,
-        now: u64,
-    ) -> Result<(), Violation> {
-        let open = &self.clients[place(id)].open[place_open];
-        let key = open.key;
-        let returned = match open.what {
-            What::Command { sequence, .. } => {
-                let Some(response) = Response::decode(bytes) else {
-                    return Err(Violation::new(WELL_FORMED, format!("{open:?}: {bytes:?}")));
-                };
-                match response {
-                    Response::Done { .. } => {}
-                    Response::Full => {
-                        self.retry(id, place_open, now);
-                        return Ok(());
-                    }
-                    Response::Stale | Response::Malformed => {
-                        return Err(Violation::new(ONCE, format!("{open:?}: {response:?}")));
-                    }
-                }
-                self.effects.check_answer(id, sequence, response)?
-            }
-            What::Read(_) => {
-                let Some(value) = machine::value(bytes) else {
-                    return Err(Violation::new(WELL_FORMED, format!("{open:?}: {bytes:?}")));
-                };
-                self.effects.check_read(key, value, index)?;
-                Returned::Value(value)
-            }
-        };
-        self.complete(id, place_open, returned, index, now);
-        Ok(())
-    }
-
-    fn complete(
-        &mut self,
-        id: ClientId,
-        place_open: usize,
-        returned: Returned,
-        index: Index,
-        now: u64,
-    ) {
-        let think = self.rng.below(nanos(self.config.think_max));
-        let open = self.clients[place(id)].close(place_open, now.saturating_add(think));
-        if let Some(operation) = open.operation {
-            self.history
-                .complete(operation, Outcome::Ok(returned), now.max(open.called));
-            if !open.is_command() {
-                self.history.record_index(operation, index.0);
-            }
-        }
-        let shown = match returned {
-            Returned::Value(value) | Returned::Mismatch { found: value } => Some(value),
-            Returned::Written | Returned::Swapped => open.what.value_new(),
-        };
-        if let Some(value) = shown {
-            self.seen.insert(open.key, value);
-        }
-        self.stats.ok += 1;
-        match open.what {
-            What::Command { .. } => self.stats.commands += 1,
-            What::Read(Consistency::Linearizable) => self.stats.reads_linearizable += 1,
-            What::Read(Consistency::Bounded(_)) => self.stats.reads_bounded += 1,
-            What::Read(Consistency::Local) => self.stats.reads_local += 1,
-        }
-    }
-
-    fn refused(&mut self, id: ClientId, place_open: usize, reason: Refusal, now: u64) {
-        self.stats.refused += 1;
-        let listens = self.rng.below(10) < 8;
-        let client = &mut self.clients[place(id)];
-        client.open[place_open].refused += 1;
-        if let Refusal::NotLeader(Some(leader)) = reason
-            && listens
-        {
-            client.hint = Some(leader);
-        }
-        self.retry(id, place_open, now);
-    }
-
-    /// Another attempt, after a while; unless one that may still be answered is under way.
-    fn retry(&mut self, id: ClientId, place_open: usize, now: u64) {
-        let pause = nanos(self.config.timeout) / 16;
-        let due = now.saturating_add(pause / 4 + self.rng.below(pause));
-        let open = &mut self.clients[place(id)].open[place_open];
-        if open.next != Next::Duplicate {
-            (open.next, open.due) = (Next::Retry, due);
-        }
-    }
-
-    // --- What the machines did ---
-
-    /// A machine applied a command and gave this answer. Every machine reports all of them, in the
-    /// order of the log.
-    ///
-    /// # Errors
-    /// When another machine answered otherwise, or when a command took effect twice.
-    pub fn applied(
-        &mut self,
-        node: NodeId,
-        index: Index,
-        command: &[u8],
-        answer: &[u8],
-    ) -> Result<(), Violation> {
-        if !self.effects.is_news(node, index, command, answer)? {
-            return Ok(());
-        }
-        let (Some(command), Some(response)) = (Command::decode(command), Response::decode(answer))
-        else {
-            return Ok(());
-        };
-        match response {
-            Response::Done { index: at, .. } => {
-                let effect = self.effects.record(node, index, command, response)?;
-                if at < index {
-                    self.marks.hit(Mark::DuplicateSuppressed);
-                }
-                if let Some(operation) = effect {
-                    self.history.record_index(operation, at.0);
-                }
-            }
-            Response::Stale => self.marks.hit(Mark::SessionStale),
-            Response::Full | Response::Malformed => {}
-        }
-        Ok(())
     }
 
     // --- The end ---

@@ -102,8 +102,10 @@ enum Happening {
     Synced(Life),
     /// The machine is through with what is at the front of its lane.
     Applied(Life),
-    /// Entries were read from the disk.
+    /// Entries are read from the disk.
     Fetched(Life, Fetch),
+    /// One of the process's own threads reports to it.
+    Reported(Life, Event),
     /// A snapshot of the machine is durable.
     SnapshotDone(Life),
     /// A chunk of a snapshot arrives, or does not; of the transfer with this number.
@@ -216,6 +218,9 @@ impl World {
             Happening::Applied(life) => self.if_alive(life, Self::applied),
             Happening::Fetched(life, fetch) => {
                 self.if_alive(life, |world, node| world.fetched(node, fetch))
+            }
+            Happening::Reported(life, event) => {
+                self.if_alive(life, |world, node| world.receive(node, event))
             }
             Happening::SnapshotDone(life) => self.if_alive(life, Self::snapshot_done),
             Happening::Chunk(life, serial) => {

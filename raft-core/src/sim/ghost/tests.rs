@@ -244,7 +244,7 @@ impl Lab {
 
     fn send(&mut self, node: u64, to: u64, message: Message) -> Result<(), Violation> {
         self.step(node, |puppet, out| {
-            out.messages.push(puppet.message(to, message))
+            out.messages.push(puppet.message(to, message));
         })
     }
 
@@ -560,7 +560,7 @@ fn eighteen_a_vote_from_before_the_loss_still_binds() {
     lab.reboot(2, &recovered, &log, node::Quarantine::Held)
         .expect("it knows");
     lab.step(2, |puppet, _| {
-        puppet.summary.quarantine = node::Quarantine::Free
+        puppet.summary.quarantine = node::Quarantine::Free;
     })
     .expect("free");
     lab.asked(5, 1, position(9, 9));
@@ -710,7 +710,7 @@ fn six_a_leader_that_rewrites_and_a_follower_that_drops() {
     lab.replicate(1, 2);
     let drop = |from: u64, entries: Vec<Entry>| {
         lab.clone().step(2, move |puppet, out| {
-            puppet.write(out, Some(Index(from)), entries)
+            puppet.write(out, Some(Index(from)), entries);
         })
     };
     objects(drop(4, vec![]), "6: a follower");

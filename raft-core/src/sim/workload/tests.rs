@@ -2,9 +2,12 @@
 //! and against services with one defect each, every one of which must be found.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use super::*;
-use crate::sim::machine::Registers;
+use crate::event::Consistency;
+use crate::sim::machine::{Command, Registers};
+use crate::types::Index;
 
 const MS: u64 = 1_000_000;
 

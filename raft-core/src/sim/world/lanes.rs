@@ -62,7 +62,7 @@ impl World {
 
     // --- Reading back ---
 
-    pub(super) fn fetched(&mut self, node: usize, fetch: Fetch) -> Result<(), Violation> {
+    pub(super) fn fetched(&mut self, node: usize, fetch: Fetch) {
         let Fetch {
             reader,
             from,
@@ -74,7 +74,15 @@ impl World {
             self.counts.count(Fault::ShortRead);
             entries.truncate(1 + self.rng.place(entries.len()));
         }
-        self.receive(node, Event::Fetched { reader, entries })
+        self.report_to(node, Event::Fetched { reader, entries });
+    }
+
+    /// A thread of the process is done; its word lies in a queue for a while, in which much else
+    /// may happen.
+    fn report_to(&mut self, node: usize, event: Event) {
+        let at = self.now + self.rng.below(self.knobs.fetch_ns + 1);
+        let life = self.life(node);
+        self.schedule.push(at, Happening::Reported(life, event));
     }
 
     // --- The machine ---
@@ -260,16 +268,16 @@ impl World {
         Ok(true)
     }
 
-    pub(super) fn snapshot_done(&mut self, node: usize) -> Result<(), Violation> {
+    pub(super) fn snapshot_done(&mut self, node: usize) {
         let target = &mut self.nodes[node];
         let Some(image) = target.taking.take() else {
-            return Ok(());
+            return;
         };
         let meta = Arc::clone(&image.meta);
         target.disk.add_snapshot(image);
         let keep = meta.last.index.0.saturating_sub(self.knobs.keep_entries);
-        self.receive(node, Event::SnapshotTaken(meta))?;
-        self.receive(node, Event::Compact(Index(keep)))
+        self.report_to(node, Event::SnapshotTaken(meta));
+        self.report_to(node, Event::Compact(Index(keep)));
     }
 
     // --- Snapshots fetched from others ---
@@ -297,7 +305,7 @@ impl World {
         if next >= self.knobs.chunks {
             target.partial = None;
             target.disk.add_snapshot(image);
-            return self.receive(node, Event::SnapshotReceived(transfer.meta));
+            return self.report_to(node, Event::SnapshotReceived(transfer.meta));
         }
         target.partial = Some((transfer.meta.last, next));
         target.transfer = Some(Transfer {
@@ -329,7 +337,7 @@ impl World {
     ) -> Result<(), Violation> {
         let failures = transfer.failures + weight;
         if failures >= CHUNK_FAILURES_MAX {
-            return self.receive(node, Event::SnapshotFailed(transfer.meta.last.index));
+            return self.report_to(node, Event::SnapshotFailed(transfer.meta.last.index));
         }
         let serial = transfer.serial;
         self.nodes[node].transfer = Some(Transfer {
