@@ -199,6 +199,7 @@ impl Ghost {
         elections::check(nodes, ledger, &before, after)?;
         let committed = commits::check(nodes, ledger, &before, after, created)?;
         self.fresh_commit = committed.map(|term| (after.node, term));
+        memberships::check_leader_belongs(nodes.slot(after.node), after)?;
         if let Some(created) = created {
             let step = memberships::check_proposed(nodes.slot(after.node), after, created)?;
             watch::proposed(&mut self.marks, step);

@@ -146,7 +146,7 @@ impl fmt::Display for RunReport {
         let milliseconds = self.time / 1_000_000;
         writeln!(
             f,
-            "seed {}: {} events, {} steps, ",
+            "seed {}: {} events, {} steps,",
             self.seed, self.events, self.steps
         )?;
         writeln!(

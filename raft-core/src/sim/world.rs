@@ -216,19 +216,20 @@ impl World {
             Happening::Wake(life) => self.if_alive(life, Self::wake),
             Happening::Synced(life) => self.if_alive(life, Self::synced),
             Happening::Applied(life) => self.if_alive(life, Self::applied),
-            Happening::Fetched(life, fetch) => {
-                self.if_alive(life, |world, node| world.fetched(node, fetch))
-            }
-            Happening::Reported(life, event) => {
-                self.if_alive(life, |world, node| world.receive(node, event))
-            }
-            Happening::SnapshotDone(life) => self.if_alive(life, Self::snapshot_done),
-            Happening::Chunk(life, serial) => {
-                self.if_alive(life, |world, node| world.chunk(node, serial))
-            }
-            Happening::Die(life, down) => {
-                self.if_alive(life, |world, node| world.die_in_write(node, down))
-            }
+            Happening::Reported(life, event) => self.if_alive(life, |w, at| w.receive(at, event)),
+            Happening::Fetched(life, fetch) => self.if_alive(life, |w, at| {
+                w.fetched(at, fetch);
+                Ok(())
+            }),
+            Happening::SnapshotDone(life) => self.if_alive(life, |w, at| {
+                w.snapshot_done(at);
+                Ok(())
+            }),
+            Happening::Chunk(life, serial) => self.if_alive(life, |w, at| {
+                w.chunk(at, serial);
+                Ok(())
+            }),
+            Happening::Die(life, down) => self.if_alive(life, |w, at| w.die_in_write(at, down)),
             Happening::Restart(life) => self.restart(life),
             Happening::Thaw(life) => self.if_alive(life, Self::thaw),
             Happening::ClockNormal(node) => {

@@ -10,6 +10,9 @@ use crate::types::NodeId;
 
 const ELECTED: &str = "7: a leader has the votes of a quorum";
 const UP_TO_DATE: &str = "7: a vote goes only to an up-to-date log";
+/// So a server whose disk was wiped can't vote again as if it were its former life.
+const MEMBER: &str = "7: only those vote whose log names them";
+const VOTER: &str = "7: only a voter leads";
 const COMPLETE: &str = "7: a leader has every committed entry";
 
 /// Judges a node that became leader in this step.
@@ -41,6 +44,12 @@ pub(super) fn check_choice(
     if (before.term, before.vote) == (term, after.vote) {
         return Ok(());
     }
+    let (member, incarnation) = (nodes.get(id), after.incarnation);
+    let is_member = member.is_some_and(|node| {
+        node.configurations
+            .iter()
+            .any(|(_, membership)| membership.accepts(id, incarnation))
+    });
     let asked = nodes
         .get(candidate)
         .and_then(|candidate| candidate.candidacy(term));
@@ -53,6 +62,11 @@ pub(super) fn check_choice(
         .write
         .as_ref()
         .is_some_and(|w| w.truncate.is_some() || w.reset.is_some());
+    ensure!(
+        cut || is_member,
+        MEMBER,
+        "{id} in life {incarnation} votes in term {term}, and knows no configuration with it"
+    );
     ensure!(
         cut || last >= before.last,
         UP_TO_DATE,
@@ -71,6 +85,11 @@ fn check_votes(nodes: &Nodes, after: &Summary) -> Result<(), Violation> {
         return Ok(());
     };
     let (index, membership) = node.configuration();
+    ensure!(
+        membership.is_voter(leader) && membership.accepts(leader, after.incarnation),
+        VOTER,
+        "{leader} leads term {term}, but not under {index}: {membership:?}"
+    );
     let own = node.hard_state;
     let voted = |id: NodeId| {
         if id == leader {

@@ -12,6 +12,7 @@ use crate::types::{Index, Term};
 const LATEST: &str = "12: the configuration in force is the latest in the log or snapshot";
 const ONE_AT_A_TIME: &str = "12: no configuration is proposed while one is uncommitted";
 const FIRST_COMMIT: &str = "12: no configuration is proposed before the leader's first commit";
+const STEPS_DOWN: &str = "12: a leader that was removed steps down";
 const INTERSECT: &str = "12: the quorums of consecutive configurations intersect";
 
 /// How a proposed configuration came to follow the one before it.
@@ -51,6 +52,19 @@ pub(super) fn check_shown(
         after.node
     );
     node.shown = Arc::clone(shown);
+    Ok(())
+}
+
+/// §6: a leader that is not part of the cluster any more steps down once that is committed.
+pub(super) fn check_leader_belongs(node: &Node, after: &Summary) -> Result<(), Violation> {
+    let (index, membership) = node.configuration();
+    ensure!(
+        !after.leads() || index > after.commit || membership.is_voter(after.node),
+        STEPS_DOWN,
+        "{} leads term {} on, but not under {index}: {membership:?}",
+        after.node,
+        after.term
+    );
     Ok(())
 }
 

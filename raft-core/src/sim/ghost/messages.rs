@@ -84,7 +84,10 @@ fn check_one(
             nodes.slot(after.node).round_sent(install.round, now);
             logs::check_snapshot(ledger, &install.snapshot)
         }
-        Message::TimeoutNow => terms::check_speaks_as_leader(ledger, term, after),
+        Message::TimeoutNow => {
+            nodes.slot(after.node).gives_way(term, now);
+            terms::check_speaks_as_leader(ledger, term, after)
+        }
         Message::AppendEntriesReply(reply) => check_append_reply(nodes, after, envelope, reply),
         Message::InstallSnapshotReply(reply) => check_install_reply(nodes, after, envelope, reply),
         Message::ReadIndex(question) => {

@@ -157,6 +157,8 @@ pub(super) struct Node {
     /// The latest round that it has echoed to each leader, ascending by term. Not only to the
     /// last one: a leader that was long asleep may still be about to hear of it.
     pub(super) echoes: VecDeque<Echo>,
+    /// The term in which it last told a successor to campaign, and when it first did.
+    pub(super) gave_way: Option<(Term, u64)>,
     /// Its questions for a read barrier: when each was first sent, and what was committed then.
     pub(super) questions: VecDeque<(Round, u64, Index)>,
 }
@@ -191,6 +193,7 @@ impl Node {
             handed: Index(0),
             rounds: VecDeque::new(),
             echoes: VecDeque::new(),
+            gave_way: None,
             questions: VecDeque::new(),
         }
     }
@@ -284,6 +287,13 @@ impl Node {
     pub(super) fn round_since(&self, time: u64) -> Option<Round> {
         let place = self.rounds.partition_point(|(_, began)| *began < time);
         self.rounds.get(place).map(|(round, _)| *round)
+    }
+
+    /// The word to campaign leaves the leader.
+    pub(super) fn gives_way(&mut self, term: Term, now: u64) {
+        if self.gave_way.is_none_or(|(earlier, _)| earlier != term) {
+            self.gave_way = Some((term, now));
+        }
     }
 
     /// An echo of a round leaves the follower.

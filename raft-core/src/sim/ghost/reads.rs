@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use super::ledger::Ledger;
-use super::node::{Nodes, Summary};
+use super::node::{Node, Nodes, Summary};
 use super::{Clocks, Violation, ensure, quorum};
 use crate::event::{Consistency, Reply};
 use crate::message::ReadIndexReply;
@@ -16,6 +16,7 @@ const LINEARIZABLE: &str = "13: a linearizable read reflects every commit before
 const CONFIRMED: &str = "13: a read is confirmed by a round that began after it";
 const BOUNDED: &str = "13: a bounded read reflects every commit older than its bound";
 const BARRIER: &str = "13: a read barrier is committed";
+const LEASE_KEPT: &str = "14: a lease ends when a successor is told to campaign";
 const LEASE: &str = "14: no other leader commits inside a lease";
 
 /// A read that waits for its barrier.
@@ -136,6 +137,7 @@ impl Reads {
             Consistency::Linearizable => {
                 check_linearizable(&pending, id, ticket, index, trust)?;
                 let way = way(&pending, nodes, &node.summary, now);
+                check_lease_kept(&pending, node, way)?;
                 if trust.leases == Leases::Unused && node.summary.leads() {
                     check_confirmed(nodes, &node.summary, pending.asked)?;
                 }
@@ -169,6 +171,22 @@ fn check_linearizable(
         LINEARIZABLE,
         "{id}, read {ticket}: {index}, but {} was committed when it was asked for",
         pending.commit
+    );
+    Ok(())
+}
+
+/// Dissertation §6.4.1: voters ignore their promise when the old leader wants them to, so that it
+/// must not rely on it any more in this term.
+fn check_lease_kept(pending: &Pending, node: &Node, way: Way) -> Result<(), Violation> {
+    let gave_way = node
+        .gave_way
+        .filter(|(term, when)| *term == node.summary.term && *when < pending.asked);
+    ensure!(
+        way != Way::Lease || gave_way.is_none(),
+        LEASE_KEPT,
+        "{} answers at once in term {}, though a successor was told to campaign at {gave_way:?}",
+        node.summary.node,
+        node.summary.term
     );
     Ok(())
 }

@@ -1003,6 +1003,7 @@ fn twelve_configurations_that_must_not_follow() {
     let mut next = lab;
     next.replicate(1, 2);
     next.replicate(1, 4);
+    next.replicate(1, 5);
     next.vote(2, 2, 2);
     next.vote(3, 2, 2);
     next.vote(4, 2, 2);
@@ -1182,6 +1183,70 @@ fn fourteen_a_commit_inside_a_lease() {
         ..trust
     };
     check(claim(1, Lease::Valid), broken).expect("nothing was promised");
+}
+
+#[test]
+fn fourteen_a_lease_read_after_giving_way() {
+    let mut lab = steady();
+    lab.ghost.leases_are_used();
+    let read = |lab: &mut Lab| {
+        lab.now += 1;
+        let now = lab.now;
+        lab.ghost
+            .read_invoked(id(1), Ticket(1), Consistency::Linearizable, now);
+        lab.ghost.read_ready(id(1), Ticket(1), Index(3), now)
+    };
+    read(&mut lab).expect("a lease");
+    lab.send(1, 2, Message::TimeoutNow).expect("a transfer");
+    objects(read(&mut lab), "14: a lease ends");
+}
+
+#[test]
+fn seven_only_members_vote_and_only_voters_lead() {
+    let mut lab = steady();
+    lab.asked(5, 3, position(9, 9));
+    let blank = lab.clone().step(4, |puppet, out| puppet.vote(out, 5, 3));
+    objects(blank, "7: only those vote");
+    let other = lab.clone().step(2, |puppet, out| puppet.vote(out, 5, 3));
+    other.expect("a founder");
+
+    let learner = MemberChange::Learner(id(3), Member::at(""));
+    let demoted = voters(1..=3).changed(&[learner]).expect("legal");
+    let joint = voters(1..=3).towards(&demoted);
+    lab.write(1, vec![configuration(1, 4, &joint)])
+        .expect("a change");
+    lab.sync(1);
+    lab.replicate(1, 2);
+    lab.commit(1, 4).expect("both halves");
+    lab.write(1, vec![configuration(1, 5, &joint.left())])
+        .expect("its end");
+    lab.replicate(1, 3);
+    lab.vote(3, 2, 3);
+    lab.vote(1, 2, 3);
+    lab.vote(2, 2, 3);
+    objects(lab.leads(3, 2), "7: only a voter");
+}
+
+#[test]
+fn twelve_a_leader_that_stays_after_it_was_removed() {
+    let mut lab = steady();
+    let joint = joint(&voters(1..=3), &[MemberChange::Remove(id(1))]);
+    lab.write(1, vec![configuration(1, 4, &joint)])
+        .expect("a change");
+    lab.sync(1);
+    lab.replicate(1, 2);
+    lab.replicate(1, 3);
+    lab.commit(1, 4).expect("both halves");
+    lab.write(1, vec![configuration(1, 5, &joint.left())])
+        .expect("its end");
+    lab.replicate(1, 2);
+    lab.replicate(1, 3);
+    objects(lab.clone().commit(1, 5), "12: a leader that was removed");
+    lab.step(1, |puppet, _| {
+        puppet.summary.commit = Index(5);
+        puppet.summary.role = RoleName::Follower;
+    })
+    .expect("it steps down");
 }
 
 #[test]

@@ -80,7 +80,7 @@ impl World {
             }
             Fault::ClockJump => self.on_awake(action, |w, at| Ok(w.jump_clock(at, amount))),
             Fault::ClockFreeze => self.on_awake(action, |w, at| Ok(w.set_clock_rate(at, span, 0))),
-            Fault::Compact => self.on_awake(action, Self::take_snapshot),
+            Fault::Compact => self.on_awake(action, |w, at| w.compact(at, amount)),
             Fault::Campaign => self.on_awake(action, |w, at| {
                 w.receive(at, Event::Campaign).map(|()| true)
             }),

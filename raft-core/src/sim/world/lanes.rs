@@ -247,6 +247,16 @@ impl World {
 
     // --- Snapshots taken here ---
 
+    /// A snapshot is taken out of turn, and sometimes more of the log is let go than it allows.
+    pub(super) fn compact(&mut self, node: usize, amount: u64) -> Result<bool, Violation> {
+        let taken = self.take_snapshot(node)?;
+        if amount.is_multiple_of(4) {
+            let applied = self.nodes[node].machine.applied;
+            self.receive(node, Event::Compact(applied.plus(amount % 100)))?;
+        }
+        Ok(taken)
+    }
+
     /// Begins to take a snapshot. False if one is being taken, or there is nothing to take.
     pub(super) fn take_snapshot(&mut self, node: usize) -> Result<bool, Violation> {
         let target = &self.nodes[node];
@@ -289,23 +299,26 @@ impl World {
     }
 
     /// A chunk arrives, or is lost. What arrived stays, also when the fetch is given up.
-    pub(super) fn chunk(&mut self, node: usize, serial: u64) -> Result<(), Violation> {
+    pub(super) fn chunk(&mut self, node: usize, serial: u64) {
         let Some(transfer) = self.nodes[node].transfer.take_if(|it| it.serial == serial) else {
-            return Ok(());
+            return;
         };
         let Some(image) = self.served(node, &transfer) else {
-            return self.chunk_lost(node, transfer, CHUNK_FAILURES_MAX);
+            self.chunk_lost(node, transfer, CHUNK_FAILURES_MAX);
+            return;
         };
         if self.rng.chance(self.knobs.chunk_lost_ppm) {
             self.counts.count(Fault::ChunkLost);
-            return self.chunk_lost(node, transfer, 1);
+            self.chunk_lost(node, transfer, 1);
+            return;
         }
         let next = transfer.next + 1;
         let target = &mut self.nodes[node];
         if next >= self.knobs.chunks {
             target.partial = None;
             target.disk.add_snapshot(image);
-            return self.report_to(node, Event::SnapshotReceived(transfer.meta));
+            self.report_to(node, Event::SnapshotReceived(transfer.meta));
+            return;
         }
         target.partial = Some((transfer.meta.last, next));
         target.transfer = Some(Transfer {
@@ -314,7 +327,6 @@ impl World {
             ..transfer
         });
         self.next_chunk(node, serial);
-        Ok(())
     }
 
     /// The snapshot wanted, if the other node can be reached and still has it.
@@ -329,15 +341,11 @@ impl World {
             .cloned()
     }
 
-    fn chunk_lost(
-        &mut self,
-        node: usize,
-        transfer: Transfer,
-        weight: u64,
-    ) -> Result<(), Violation> {
+    fn chunk_lost(&mut self, node: usize, transfer: Transfer, weight: u64) {
         let failures = transfer.failures + weight;
         if failures >= CHUNK_FAILURES_MAX {
-            return self.report_to(node, Event::SnapshotFailed(transfer.meta.last.index));
+            self.report_to(node, Event::SnapshotFailed(transfer.meta.last.index));
+            return;
         }
         let serial = transfer.serial;
         self.nodes[node].transfer = Some(Transfer {
@@ -345,6 +353,5 @@ impl World {
             ..transfer
         });
         self.next_chunk(node, serial);
-        Ok(())
     }
 }

@@ -247,10 +247,16 @@ impl World {
     }
 }
 
-/// A member that lives at another address now.
+/// A member that lives at another address now, and has perhaps another priority.
 fn moved(known: &Member, rng: &mut Rng) -> Member {
+    let priority = if rng.chance(300_000) {
+        rng.place(4) as u8
+    } else {
+        known.priority
+    };
     Member {
         address: format!("m{}", rng.below(1000)),
+        priority,
         ..known.clone()
     }
 }
