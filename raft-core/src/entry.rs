@@ -82,8 +82,9 @@ pub struct SnapshotMeta {
     pub membership_index: Index,
 }
 
-/// What a server has let others rely on, kept durable apart from the log. If what is recovered falls
-/// short of it, acknowledged state was lost, and the server must not vote as if it had not been.
+/// What a server has let others rely on, kept durable apart from the log. If what is recovered
+/// falls short of it, acknowledged state was lost, and the server must not vote as if it had not
+/// been.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Watermark {

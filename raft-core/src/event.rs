@@ -8,8 +8,8 @@
 //!    taken: a lease is judged by it.
 //! 2. Writes go to the log store in the order of their ids; [`Event::Persisted`] follows when a
 //!    write, and with it all before it, would survive a power cut.
-//! 3. [`Output::messages`] may be sent at once, in any order, lost or doubled. The core itself holds
-//!    back what a write must precede.
+//! 3. [`Output::messages`] may be sent at once, in any order, lost or doubled. The core itself
+//!    holds back what a write must precede.
 //! 4. [`Output::apply`] goes to the state machine in order; [`Event::Applied`] follows.
 //! 5. Before the first event, a state machine that is behind the newest snapshot has been restored
 //!    from it; the core takes that for granted.
@@ -73,8 +73,8 @@ pub enum Event {
     Fetched {
         /// For whom they were read.
         reader: Reader,
-        /// From the index asked for on, contiguous; fewer than asked for is fine, and none says that
-        /// they were purged meanwhile.
+        /// From the index asked for on, contiguous; fewer than asked for is fine, and none says
+        /// that they were purged meanwhile.
         entries: Vec<Entry>,
     },
     /// The state machine's snapshot is complete and durable here.

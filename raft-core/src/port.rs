@@ -131,7 +131,8 @@ pub struct Committed {
 /// What is replicated: the one trait that a service of one's own implements.
 pub trait StateMachine: Send {
     /// Up to which index the machine's own durable state reflects the log. A machine in memory says
-    /// 0 after a restart; then the newest snapshot is restored to it, and the log replayed after it.
+    /// 0 after a restart; then the newest snapshot is restored to it, and the log replayed after
+    /// it.
     fn durable(&self) -> Index;
 
     /// Applies commands in the order of the log; one answer each. Must depend on nothing but the

@@ -151,7 +151,8 @@ pub fn nanos(span: Duration) -> u64 {
 
 /// Where an entry stands and by whom it was made: what the paper compares logs by (§5.4.1).
 ///
-/// The order is the paper's "at least as up-to-date": the later last term wins, then the longer log.
+/// The order is the paper's "at least as up-to-date": the later last term wins, then the longer
+/// log.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Position {

@@ -325,7 +325,8 @@ impl Follower {
                 index: reply.index,
             });
         }
-        // The barrier is a commit index of this term's leader: no need to wait for its next message.
+        // The barrier is a commit index of this term's leader: no need to wait for its next
+        // message.
         server.commit_to(reply.index.min(self.verified), out);
     }
 

@@ -1,4 +1,5 @@
-//! The log as the core sees it: the term of every retained entry, and the newest entries themselves.
+//! The log as the core sees it: the term of every retained entry, and the newest entries
+//! themselves.
 //!
 //! Terms come in runs, so they cost next to nothing. Entries older than the tail in memory are read
 //! back by the shell when somebody needs them. This file does not know what is committed or

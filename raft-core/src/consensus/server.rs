@@ -153,7 +153,8 @@ impl Server {
 
     // --- Sending ---
 
-    /// What is held beyond this, while the disk stalls, is dropped; all of it is repeated by timers.
+    /// What is held beyond this, while the disk stalls, is dropped; all of it is repeated by
+    /// timers.
     const HELD_MAX: usize = 1024;
 
     /// Sends a message, at once or as soon as the term that it carries, and the vote if it is one,

@@ -128,9 +128,9 @@ impl Disk {
         }
     }
 
-    /// Whether whoever counts on this node for the entry may do so: it holds it; or it knows that it
-    /// held more than it does, and votes for nobody until it does so again; or what held it is gone
-    /// together with the right to vote.
+    /// Whether whoever counts on this node for the entry may do so: it holds it; or it knows that
+    /// it held more than it does, and votes for nobody until it does so again; or what held it is
+    /// gone together with the right to vote.
     pub(super) fn vouches_for(&self, entry: Position) -> bool {
         self.image.term(entry.index) == Some(entry.term)
             || self.snapshot.last.index >= entry.index
