@@ -85,8 +85,15 @@ fn check_votes(nodes: &Nodes, after: &Summary) -> Result<(), Violation> {
         return Ok(());
     };
     let (index, membership) = node.configuration();
+    // One that is removed, but not yet for certain, may be the only one whose log can win
+    // (dissertation §4.2.2); its own vote does not count then.
+    let (certain, _) = node.configuration_at(after.commit);
+    let mut uncertain = node
+        .configurations
+        .iter()
+        .filter(|(index, _)| *index >= certain);
     ensure!(
-        membership.is_voter(leader) && membership.accepts(leader, after.incarnation),
+        uncertain.any(|(_, membership)| membership.is_voter(leader)),
         VOTER,
         "{leader} leads term {term}, but not under {index}: {membership:?}"
     );

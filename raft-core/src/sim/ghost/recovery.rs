@@ -245,7 +245,6 @@ fn take(node: &mut Node, raft: Summary, recovered: &Recovered, image: Mirror) {
                 disk,
             });
             node.sent_term = recovered.hard_state.term;
-            node.echoes.clear();
             for vote in &mut node.votes {
                 vote.memory = Memory::Forgot;
             }
