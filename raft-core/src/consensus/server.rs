@@ -272,7 +272,10 @@ impl Server {
         self.configurations =
             Configurations::new(snapshot.membership_index, Arc::clone(&snapshot.membership));
         self.fetching = false;
-        self.restore = Some(Arc::clone(&snapshot));
+        // A machine on a disk of its own can be ahead of a log that lost its tail.
+        if snapshot.last.index > self.emitted {
+            self.restore = Some(Arc::clone(&snapshot));
+        }
         self.snapshot = snapshot;
         out.observations.push(Observation::Installed {
             last: self.snapshot.last,

@@ -129,7 +129,9 @@ const PLAIN: Configuration = Configuration {
 pub fn all() -> Vec<Configuration> {
     vec![
         elections(),
+        four_voters(),
         durability(),
+        late_writes(),
         figure_8(),
         growth(),
         replacement(),
@@ -137,7 +139,10 @@ pub fn all() -> Vec<Configuration> {
         abort(),
         two_changes(),
         snapshots(),
+        slow_snapshots(),
+        late_offer(),
         reads(),
+        follower_reads(),
         transfer(),
         lost_tail(),
         two_voters(),
@@ -159,7 +164,7 @@ fn elections() -> Configuration {
         bounds: &[(Bound::Crashes, 1), (Bound::Repeats, 1), (Bound::Batches, 1)],
         twins: Some((1, 2)),
         setup: &[Scene::Timeout(0)],
-        marks: &[Mark::Elected, Mark::TwoLeaders, Mark::WritesLost, Mark::Repeated, Mark::Batched],
+        marks: &[Mark::Elected, Mark::WritesLost, Mark::Repeated, Mark::Batched],
         ..PLAIN
     }
 }
@@ -168,20 +173,37 @@ fn elections() -> Configuration {
 fn durability() -> Configuration {
     Configuration {
         name: "durability",
-        about: "3 voters with a leader, writes under way, crashes, conflicting suffixes",
+        about: "3 voters with a leader, writes under way, a crash",
         disks: Disks::Slow,
         term_max: 2,
         log_max: 3,
-        bounds: &[(Bound::Crashes, 1), (Bound::Proposals, 1), (Bound::Heartbeats, 1)],
+        messages_max: 6,
+        bounds: &[(Bound::Crashes, 1), (Bound::Proposals, 1)],
         twins: Some((1, 2)),
         setup: &[Scene::Elect(0, &[1, 2])],
+        marks: &[Mark::Elected, Mark::Committed, Mark::WritesLost, Mark::TwoLeaders],
+        ..PLAIN
+    }
+}
+
+/// A write is under way while what it writes is replaced.
+fn late_writes() -> Configuration {
+    Configuration {
+        name: "late-writes",
+        about: "3 voters, the old leader's last write not durable when the new one overwrites it",
+        disks: Disks::Slow,
+        machines: Machines::Durable,
+        term_max: 3,
+        log_max: 3,
+        messages_max: 6,
+        bounds: &[(Bound::Crashes, 1)],
+        setup: &[Scene::Elect(0, &[1, 2]), Scene::Accept(0), Scene::Lead(1, &[2])],
         marks: &[
             Mark::Elected,
             Mark::Committed,
             Mark::Truncated,
             Mark::StalePersisted,
             Mark::WritesLost,
-            Mark::TwoLeaders,
         ],
         ..PLAIN
     }
@@ -191,12 +213,12 @@ fn durability() -> Configuration {
 fn figure_8() -> Configuration {
     Configuration {
         name: "figure-8",
-        about: "3 voters, conflicting first entries of terms 1 and 2, one entry a message",
+        about: "3 voters, a longer log of term 1 and a shorter one of term 2, one entry a message",
         single_entries: true,
         term_max: 4,
-        log_max: 3,
+        log_max: 4,
         bounds: &[(Bound::Crashes, 1), (Bound::Proposals, 1)],
-        setup: &[Scene::Lead(0, &[1]), Scene::Lead(1, &[2])],
+        setup: &[Scene::Lead(0, &[1]), Scene::Propose(0, &[]), Scene::Lead(1, &[2])],
         marks: &[
             Mark::Elected,
             Mark::Committed,
@@ -256,7 +278,7 @@ fn removed_leader() -> Configuration {
         about: "3 voters, of which the leader removes itself",
         term_max: 2,
         log_max: 4,
-        bounds: &[(Bound::Crashes, 1), (Bound::Heartbeats, 1)],
+        bounds: &[(Bound::Crashes, 1), (Bound::Heartbeats, 1), (Bound::Compactions, 1)],
         wishes: &[&[Wish::Remove(0)]],
         twins: Some((1, 2)),
         setup: &[Scene::Elect(0, &[1, 2])],
@@ -309,7 +331,7 @@ fn two_changes() -> Configuration {
     }
 }
 
-/// A server that is behind, with an entry of its own, gets a snapshot.
+/// A server that is behind, with entries of its own, gets a snapshot.
 fn snapshots() -> Configuration {
     Configuration {
         name: "snapshots",
@@ -324,6 +346,7 @@ fn snapshots() -> Configuration {
         ],
         setup: &[
             Scene::Lead(2, &[1]),
+            Scene::Propose(2, &[]),
             Scene::Elect(0, &[1]),
             Scene::Propose(0, &[1]),
             Scene::Heartbeat(0, &[1]),
@@ -340,23 +363,81 @@ fn snapshots() -> Configuration {
     }
 }
 
-/// Linearizable reads while leadership moves.
+/// The same with disks that take their time.
+fn slow_snapshots() -> Configuration {
+    Configuration {
+        name: "slow-snapshots",
+        about: "3 voters, a snapshot replaces a log while writes are under way",
+        disks: Disks::Slow,
+        term_max: 2,
+        log_max: 3,
+        messages_max: 6,
+        bounds: &[(Bound::Crashes, 1), (Bound::Heartbeats, 1), (Bound::Compactions, 1)],
+        setup: &[
+            Scene::Lead(2, &[1]),
+            Scene::Accept(2),
+            Scene::Elect(0, &[1]),
+            Scene::Propose(0, &[1]),
+        ],
+        marks: &[Mark::Compacted, Mark::Installed, Mark::StalePersisted, Mark::WritesLost],
+        ..PLAIN
+    }
+}
+
+/// A snapshot is offered to a server that meanwhile got, and acknowledged, more than that.
+fn late_offer() -> Configuration {
+    Configuration {
+        name: "late-offer",
+        about: "3 voters, entries and a snapshot on their way to the one that is behind",
+        term_max: 2,
+        log_max: 4,
+        messages_max: 6,
+        bounds: &[
+            (Bound::Timeouts, 1),
+            (Bound::Heartbeats, 2),
+            (Bound::Compactions, 1),
+            (Bound::Proposals, 1),
+        ],
+        setup: &[Scene::Elect(0, &[1, 2]), Scene::Propose(0, &[1])],
+        marks: &[Mark::Compacted, Mark::Installed, Mark::Committed],
+        ..PLAIN
+    }
+}
+
+/// Linearizable reads at a leader that may have been replaced.
 fn reads() -> Configuration {
     Configuration {
         name: "reads",
-        about: "3 voters, reads asked of an old leader, a new one and a follower",
+        about: "3 voters, reads asked of an old leader while a new one commits",
         term_max: 2,
-        log_max: 3,
-        bounds: &[(Bound::Proposals, 1), (Bound::Reads, 2), (Bound::Heartbeats, 1)],
-        readers: &[0, 1],
+        log_max: 2,
+        messages_max: 6,
+        bounds: &[(Bound::Reads, 2)],
+        readers: &[0],
         setup: &[Scene::Elect(0, &[1, 2])],
+        twins: Some((1, 2)),
         marks: &[
             Mark::ReadAtLeader,
-            Mark::ReadAtFollower,
             Mark::ReadAtOldLeader,
             Mark::Committed,
             Mark::TwoLeaders,
         ],
+        ..PLAIN
+    }
+}
+
+/// Linearizable reads at a follower.
+fn follower_reads() -> Configuration {
+    Configuration {
+        name: "follower-reads",
+        about: "3 voters, reads asked of a follower, who asks again, while the leader commits",
+        term_max: 2,
+        log_max: 3,
+        messages_max: 6,
+        bounds: &[(Bound::Reads, 2), (Bound::Proposals, 1), (Bound::Timeouts, 3)],
+        readers: &[1],
+        setup: &[Scene::Elect(0, &[1, 2])],
+        marks: &[Mark::ReadAtFollower, Mark::Committed],
         ..PLAIN
     }
 }
@@ -399,15 +480,32 @@ fn lost_tail() -> Configuration {
 fn two_voters() -> Configuration {
     Configuration {
         name: "two-voters",
-        about: "2 voters with slow disks that crash and lose a durable write",
+        about: "2 voters with slow disks, one of which crashes or loses a durable write",
         nodes: 2,
         voters: &[0, 1],
         disks: Disks::Slow,
-        term_max: 3,
-        log_max: 4,
+        term_max: 2,
+        log_max: 3,
+        messages_max: 6,
         bounds: &[(Bound::Losses, 1), (Bound::Crashes, 1), (Bound::Proposals, 1)],
         setup: &[Scene::Elect(0, &[1])],
-        marks: &[Mark::Quarantined, Mark::Released, Mark::Elected, Mark::StalePersisted],
+        marks: &[Mark::Quarantined, Mark::Released, Mark::Elected, Mark::WritesLost],
+        ..PLAIN
+    }
+}
+
+/// An even number of voters: half of them is no majority.
+fn four_voters() -> Configuration {
+    Configuration {
+        name: "four-voters",
+        about: "4 voters from their first start",
+        nodes: 4,
+        voters: &[0, 1, 2, 3],
+        term_max: 2,
+        log_max: 2,
+        messages_max: 6,
+        setup: &[Scene::Timeout(0)],
+        marks: &[Mark::Elected, Mark::Committed, Mark::TwoLeaders],
         ..PLAIN
     }
 }

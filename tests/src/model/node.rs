@@ -286,9 +286,12 @@ impl<'a> Step<'a> {
                     self.breaks(Law::Contract, "it has applied what it does not know".to_owned());
                     return Vec::new();
                 };
-                node.disk.snapshot = Arc::clone(&snapshot);
-                let up_to = snapshot.last.index;
-                return vec![Event::SnapshotTaken(snapshot), Event::Compact(up_to)];
+                if !node.log.agrees_with(&snapshot) {
+                    self.breaks(Law::Contract, format!("a snapshot of {snapshot:?}"));
+                }
+                self.effect.node.disk.snapshot = Arc::clone(&snapshot);
+                // More than may be dropped is asked for.
+                return vec![Event::SnapshotTaken(snapshot), Event::Compact(Index(u64::MAX))];
             }
             Input::SnapshotArrives => return self.receive_snapshot().into_iter().collect(),
             Input::SnapshotFails => {
@@ -413,9 +416,11 @@ impl<'a> Step<'a> {
                 expected.plus(entries.len() as u64 - 1)
             }
         };
-        if last > node.raft.commit() || last < node.applied {
+        let durable = node.disk.image.term(last).is_some()
+            && node.disk.image.term(last) == node.log.term(last);
+        if last > node.raft.commit() || last < node.applied || !durable {
             let why = format!("applies up to {last} after {}", node.applied);
-            self.breaks(Law::StateMachineSafety, why);
+            self.breaks(Law::Contract, why);
         }
         let node = &mut self.effect.node;
         node.applied = last;

@@ -27,12 +27,10 @@ pub(super) enum Scene {
     Elect(usize, &'static [usize]),
     /// A leader took a proposal, and all that follows from it has arrived at the others named.
     Propose(usize, &'static [usize]),
+    /// A leader took a proposal, and its write is not durable yet.
+    Accept(usize),
     /// A leader's heartbeat reached the others named.
     Heartbeat(usize, &'static [usize]),
-    /// A node took a snapshot of all that it had applied, and dropped the log before it.
-    Compact(usize),
-    /// A node crashed.
-    Crash(usize),
 }
 
 /// A scene that takes more actions than this does not come to an end.
@@ -91,24 +89,23 @@ impl Cluster {
                 assert!(self.node(state, at).leads(), "{scene:?} does not come about");
             }
             Scene::Propose(at, others) => {
-                let sent = self.ask(state, at, Question::Act(Act::Propose(u8::MAX)));
-                self.send(state, sent);
+                self.propose(state, at);
                 self.settle(state, at, others, |_| false);
             }
+            Scene::Accept(at) => self.propose(state, at),
             Scene::Heartbeat(at, others) => {
                 let sent = self.ask(state, at, Question::Timeout);
                 self.send(state, sent);
                 self.settle(state, at, others, |_| false);
             }
-            Scene::Compact(at) => {
-                self.ask(state, at, Question::Act(Act::Compact));
-            }
-            Scene::Crash(at) => {
-                self.ask(state, at, Question::Act(Act::Crash));
-            }
         }
         // What has not arrived by the end of a scene never does.
         state.network = Network::default();
+    }
+
+    fn propose(&self, state: &mut State, at: usize) {
+        let sent = self.ask(state, at, Question::Act(Act::Propose(u8::MAX)));
+        self.send(state, sent);
     }
 
     /// The voters give up their leader, if they have one, and then the candidate does.

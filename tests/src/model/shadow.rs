@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use raft_core::event::Write;
-use raft_core::{Entry, Index, Membership, Payload, Position, Raft, Term};
+use raft_core::{Entry, Index, Membership, Payload, Position, Raft, SnapshotMeta, Term};
 
 use super::arena::digest;
 use super::disk::Disk;
@@ -107,6 +107,16 @@ impl Shadow {
 
     pub(super) fn configurations(&self) -> &[(Index, Arc<Membership>)] {
         &self.configurations
+    }
+
+    /// Whether a snapshot stands for the beginning of this log.
+    pub(super) fn agrees_with(&self, snapshot: &SnapshotMeta) -> bool {
+        let last = snapshot.last.index;
+        let below = self.configurations.iter().rev().find(|(index, _)| *index <= last);
+        self.term(last) == Some(snapshot.last.term)
+            && below.is_some_and(|(index, membership)| {
+                *index == snapshot.membership_index && *membership == snapshot.membership
+            })
     }
 
     /// Whether `self` is `earlier` with entries appended, as far as both retain them.

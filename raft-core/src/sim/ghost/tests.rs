@@ -1220,10 +1220,20 @@ fn seven_only_members_vote_and_only_voters_lead() {
     lab.commit(1, 4).expect("both halves");
     lab.write(1, vec![configuration(1, 5, &joint.left())])
         .expect("its end");
+    lab.sync(1);
+    lab.replicate(1, 2);
     lab.replicate(1, 3);
-    lab.vote(3, 2, 3);
-    lab.vote(1, 2, 3);
-    lab.vote(2, 2, 3);
+    lab.commit(1, 5).expect("of two voters");
+    let mut unsure = lab.clone();
+    for lab in [&mut lab, &mut unsure] {
+        lab.vote(3, 2, 3);
+        lab.vote(1, 2, 3);
+        lab.vote(2, 2, 3);
+    }
+    unsure
+        .leads(3, 2)
+        .expect("for all it knows it may still be needed");
+    lab.commit(3, 5).expect("it heard of it");
     objects(lab.leads(3, 2), "7: only a voter");
 }
 

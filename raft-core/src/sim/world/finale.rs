@@ -22,6 +22,8 @@ const DRAINING_MAX: u64 = 60;
 const CONVERGING_MAX: u64 = 60;
 /// For so long nothing may change at the end.
 const HOLDING: u64 = 4;
+/// No entry of a client is larger.
+const ENTRY_BYTES: u64 = 256;
 /// How often in an election timeout the finale looks.
 const LOOKS: u64 = 4;
 /// A process that is broken for good.
@@ -105,15 +107,20 @@ impl World {
         Ok(())
     }
 
-    /// How long the log that is furthest behind takes to catch up, if every entry travels alone,
-    /// after having been read back: with the tightest limits it does.
+    /// How long the log that is furthest behind takes to catch up, if one message after another is
+    /// filled with entries that have to be read back first: with the tightest limits it is so.
     fn catch_up_time(&self) -> u64 {
         let knobs = &self.knobs;
-        let lasts = self.nodes.iter().map(|node| node.disk.last().0);
+        let lasts = self
+            .nodes
+            .iter()
+            .map(|node| node.disk.last().0)
+            .filter(|last| *last > 0);
         let behind = lasts.clone().max().unwrap_or(0) - lasts.min().unwrap_or(0);
         let disk = knobs.fetch_ns * 2 + knobs.sync_ns + knobs.sync_jitter_ns;
         let network = (knobs.delay_ns + knobs.jitter_ns + knobs.batch_ns) * 2;
-        behind * (disk + network)
+        let bytes = knobs.append_bytes.min(knobs.inflight_bytes);
+        behind.div_ceil((bytes / ENTRY_BYTES).max(1)) * (disk + network)
     }
 
     fn calm_down(&mut self) {
