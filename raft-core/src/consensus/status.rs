@@ -167,7 +167,9 @@ impl Raft {
     }
 
     /// What a snapshot of the state machine stands for that has applied up to `applied`: the
-    /// configuration is the one at that index, not a later one that may yet be rolled back.
+    /// configuration is the one at that index, not a later one that may yet be rolled back. `None`
+    /// for what is not retained or not committed, and on a server that joined and has not yet met
+    /// an entry that says who belongs to the cluster there.
     #[must_use]
     pub fn snapshot_meta(&self, applied: Index) -> Option<SnapshotMeta> {
         if applied > self.server.commit {
@@ -175,6 +177,9 @@ impl Raft {
         }
         let term = self.server.log.term(applied)?;
         let (membership_index, membership) = self.server.configurations.at(applied).clone();
+        if membership.is_blank() {
+            return None;
+        }
         let last = Position::new(term, applied);
         Some(SnapshotMeta {
             last,
