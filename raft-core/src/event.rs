@@ -21,7 +21,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use crate::entry::{Entry, HardState, SnapshotMeta};
+use crate::entries::Entries;
+use crate::entry::{HardState, SnapshotMeta};
 use crate::membership::{ChangeError, MemberChange, Membership};
 use crate::message::Envelope;
 use crate::types::{Incarnation, Index, NodeId, Position, Term, Ticket, WriteId};
@@ -75,7 +76,7 @@ pub enum Event {
         reader: Reader,
         /// From the index asked for on, contiguous; fewer than asked for is fine, and none says
         /// that they were purged meanwhile.
-        entries: Vec<Entry>,
+        entries: Entries,
     },
     /// The state machine's snapshot is complete and durable here.
     SnapshotTaken(Arc<SnapshotMeta>),
@@ -142,14 +143,14 @@ pub struct Write {
     /// Every entry from this index on is removed before the new ones are appended.
     pub truncate: Option<Index>,
     /// Appended at the end of the log.
-    pub entries: Vec<Entry>,
+    pub entries: Entries,
 }
 
 /// Work for the state machine.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Apply {
     /// Committed entries, contiguous with what was applied before.
-    Entries(Vec<Entry>),
+    Entries(Entries),
     /// Replace all state by this snapshot.
     Restore(Arc<SnapshotMeta>),
 }

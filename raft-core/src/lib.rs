@@ -12,6 +12,7 @@
 
 pub mod config;
 pub mod consensus;
+pub mod entries;
 pub mod entry;
 pub mod event;
 pub mod membership;
@@ -23,6 +24,7 @@ pub mod types;
 
 pub use config::{ClockDrift, Config, ConfigError};
 pub use consensus::Raft;
+pub use entries::Entries;
 pub use entry::{Entry, HardState, Payload, Recovered, SnapshotMeta, Watermark};
 pub use event::{Consistency, Event, Output, Reply};
 pub use membership::{Member, MemberChange, Membership};

@@ -5,7 +5,8 @@
 
 use std::sync::Arc;
 
-use crate::entry::{Entry, SnapshotMeta};
+use crate::entries::Entries;
+use crate::entry::SnapshotMeta;
 use crate::types::{Incarnation, Index, NodeId, Position, Round, Term};
 
 /// A message on its way.
@@ -140,7 +141,7 @@ pub struct AppendEntries {
     /// The leader's latest confirmation round, to be echoed.
     pub round: Round,
     /// The entries after `prev`, contiguous; none in a heartbeat.
-    pub entries: Vec<Entry>,
+    pub entries: Entries,
 }
 
 /// What the follower made of it.

@@ -301,7 +301,7 @@ impl World {
                 let entries = server.disk.fetch(&fetch);
                 server.inbox.push_back(Event::Fetched {
                     reader: fetch.reader,
-                    entries,
+                    entries: entries.into(),
                 });
             }
             Effect::Snapshot(SnapshotOrder::Fetch { snapshot, .. }) => {

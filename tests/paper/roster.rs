@@ -23,6 +23,6 @@ pub(crate) fn configuration(prev: Position, term: u64, membership: Membership) -
         prev,
         commit: Index(0),
         round: Round(0),
-        entries: vec![brings],
+        entries: vec![brings].into(),
     })
 }

@@ -9,6 +9,7 @@ use std::time::Duration;
 use super::raft::Turn;
 use super::read::Questions;
 use super::server::{Server, refuse};
+use crate::entries::Entries;
 use crate::entry::{Entry, SnapshotMeta};
 use crate::event::{Observation, Output, Refusal, Reply, RoleCause, SnapshotOrder};
 use crate::message::{
@@ -134,7 +135,7 @@ impl Follower {
         server: &mut Server,
         now: Time,
         leader: NodeId,
-        request: AppendEntries,
+        request: &AppendEntries,
         out: &mut Output,
     ) {
         self.heard(server, now, leader, out);
@@ -154,7 +155,7 @@ impl Follower {
             .entries
             .last()
             .map_or(request.prev.index, |entry| entry.index);
-        accept(server, request.entries, out);
+        accept(server, &request.entries, out);
         self.verified = self.verified.max(last);
         server.commit_to(request.commit.min(self.verified), out);
         self.release_quarantine(server, out);
@@ -361,14 +362,14 @@ impl Follower {
 
 /// Makes the log agree with entries whose predecessor it has (§5.3): skips what it holds already,
 /// truncates only at a conflict, appends the rest.
-fn accept(server: &mut Server, entries: Vec<Entry>, out: &mut Output) {
-    for entry in entries {
-        if entry.index <= server.commit || server.log.contains(entry.position()) {
-            continue;
-        }
-        if entry.index <= server.log.last_index() {
-            server.truncate(entry.index, out);
-        }
-        server.push(entry, out);
+fn accept(server: &mut Server, entries: &Entries, out: &mut Output) {
+    let known =
+        |entry: &&Entry| entry.index <= server.commit || server.log.contains(entry.position());
+    let known = entries.iter().take_while(known).count();
+    let new = entries.part(known..entries.len());
+    let Some(first) = new.first() else { return };
+    if first.index <= server.log.last_index() {
+        server.truncate(first.index, out);
     }
+    server.extend(new, out);
 }

@@ -17,7 +17,8 @@ use super::read::{Barriers, Reader};
 use super::replication::{Stream, observe};
 use super::server::{Server, refuse};
 use super::transfer::Transfer;
-use crate::entry::{Entry, Payload};
+use crate::entries::Entries;
+use crate::entry::Payload;
 use crate::event::{Output, Refusal, Reply, RoleCause};
 use crate::message::{
     AppendEntriesReply, AppendOutcome, InstallSnapshotReply, Message, ReadIndexReply,
@@ -152,12 +153,9 @@ impl Leader {
         command: Bytes,
         out: &mut Output,
     ) {
-        let last = server.log.last_index();
         if self.transfer.is_some() {
             refuse(ticket, Refusal::Transferring, out);
-        } else if server.log.weight_between(server.commit, last)
-            >= server.config.uncommitted_bytes_max
-        {
+        } else if server.log.weight_after(server.commit) >= server.config.uncommitted_bytes_max {
             refuse(ticket, Refusal::Overloaded, out);
         } else {
             let position = server.append(Payload::Command(command), out);
@@ -257,7 +255,7 @@ impl Leader {
         server: &mut Server,
         now: Time,
         id: NodeId,
-        entries: Vec<Entry>,
+        entries: Entries,
         out: &mut Output,
     ) {
         let round = self.barriers.round();

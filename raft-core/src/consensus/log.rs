@@ -7,6 +7,8 @@
 
 use std::collections::VecDeque;
 
+use super::tail::Tail;
+use crate::entries::Entries;
 use crate::entry::Entry;
 use crate::types::{Index, Position, Term};
 
@@ -19,16 +21,7 @@ pub(super) struct Log {
     runs: VecDeque<(Index, Term)>,
     last: Index,
     /// The newest entries, contiguous up to `last`; none if all were read back or dropped.
-    tail: VecDeque<Held>,
-    /// The summed weight of all entries ever appended, up to just before the tail.
-    weight_before_tail: u64,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-struct Held {
-    entry: Entry,
-    /// The summed weight up to and including this entry; a difference of two gives a range's.
-    weight_to: u64,
+    tail: Tail,
 }
 
 impl Log {
@@ -95,18 +88,26 @@ impl Log {
         self.base
     }
 
+    /// Appends an entry of this server's own making.
     pub(super) fn append(&mut self, entry: Entry) {
+        self.admit(&entry);
+        self.tail.push(entry);
+    }
+
+    /// Appends entries that came together, and stay together.
+    pub(super) fn extend(&mut self, entries: Entries) {
+        entries.iter().for_each(|entry| self.admit(entry));
+        self.tail.extend(entries);
+    }
+
+    fn admit(&mut self, entry: &Entry) {
         assert_eq!(entry.index, self.last.next(), "a log has no gaps");
-        assert!(
-            entry.term >= self.last().term,
-            "terms in a log never decrease"
-        );
+        let last_term = self.last().term;
+        assert!(entry.term >= last_term, "terms in a log never decrease");
         if self.runs.back().is_none_or(|run| run.1 != entry.term) {
             self.runs.push_back((entry.index, entry.term));
         }
         self.last = entry.index;
-        let weight_to = self.weight() + entry.weight();
-        self.tail.push_back(Held { entry, weight_to });
     }
 
     /// Removes the entries from `from` on.
@@ -115,10 +116,7 @@ impl Log {
             from > self.base.index,
             "what a snapshot stands for is never truncated"
         );
-        let removed = self.last.since(from.prev());
-        let kept = (self.tail.len() as u64).saturating_sub(removed);
-        self.tail
-            .truncate(usize::try_from(kept).unwrap_or(usize::MAX));
+        self.tail.truncate(from);
         while self.runs.back().is_some_and(|run| run.0 >= from) {
             self.runs.pop_back();
         }
@@ -146,88 +144,24 @@ impl Log {
             run.0 = run.0.max(up_to.next());
         }
         self.base = Position::new(term, up_to);
-        self.evict_to(up_to);
+        self.tail.compact(up_to);
     }
 
     /// Drops the oldest entries from memory, none above `keep_after`, while more than `bytes_max`
     /// are held.
     pub(super) fn evict(&mut self, keep_after: Index, bytes_max: u64) {
-        while self.weight() - self.weight_before_tail > bytes_max
-            && self
-                .tail
-                .front()
-                .is_some_and(|held| held.entry.index <= keep_after)
-        {
-            self.evict_front();
-        }
-    }
-
-    fn evict_to(&mut self, up_to: Index) {
-        while self
-            .tail
-            .front()
-            .is_some_and(|held| held.entry.index <= up_to)
-        {
-            self.evict_front();
-        }
-    }
-
-    fn evict_front(&mut self) {
-        if let Some(held) = self.tail.pop_front() {
-            self.weight_before_tail = held.weight_to;
-        }
+        self.tail.evict(keep_after, bytes_max);
     }
 
     /// The entries from `from` to `to`: at least one, then as many as fit into `bytes_max`. `None`
     /// if the first is not in memory.
-    pub(super) fn slice(&self, from: Index, to: Index, bytes_max: u64) -> Option<Vec<Entry>> {
-        let start = self.offset(from)?;
-        let count = usize::try_from(to.min(self.last).since(from.prev())).unwrap_or(usize::MAX);
-        let before = self.weight_to(from.prev());
-        let limit = before.saturating_add(bytes_max);
-        let mut entries = Vec::with_capacity(count.min(Self::slice_guess(bytes_max)));
-        for held in self.tail.range(start..).take(count) {
-            if held.weight_to > limit && !entries.is_empty() {
-                break;
-            }
-            entries.push(held.entry.clone());
-        }
-        Some(entries)
+    pub(super) fn slice(&mut self, from: Index, to: Index, bytes_max: u64) -> Option<Entries> {
+        self.tail.range(from, to, bytes_max)
     }
 
-    /// No slice of this many bytes holds more entries.
-    fn slice_guess(bytes_max: u64) -> usize {
-        usize::try_from(bytes_max / Entry::OVERHEAD + 1).unwrap_or(usize::MAX)
-    }
-
-    /// The weight of the entries in `(after, to]`, as far as they are in memory.
-    pub(super) fn weight_between(&self, after: Index, to: Index) -> u64 {
-        self.weight_to(to).saturating_sub(self.weight_to(after))
-    }
-
-    fn weight_to(&self, index: Index) -> u64 {
-        match self.offset(index) {
-            Some(offset) => self
-                .tail
-                .get(offset)
-                .map_or(self.weight_before_tail, |h| h.weight_to),
-            None if index >= self.last => self.weight(),
-            None => self.weight_before_tail,
-        }
-    }
-
-    /// The summed weight up to the last entry.
-    fn weight(&self) -> u64 {
-        self.tail
-            .back()
-            .map_or(self.weight_before_tail, |held| held.weight_to)
-    }
-
-    fn offset(&self, index: Index) -> Option<usize> {
-        let first = self.tail.front()?.entry.index;
-        (first <= index && index <= self.last)
-            .then(|| usize::try_from(index.since(first)).ok())
-            .flatten()
+    /// The weight of the entries after `index`, as far as they are in memory.
+    pub(super) fn weight_after(&self, index: Index) -> u64 {
+        self.tail.weight_after(index)
     }
 }
 
@@ -299,9 +233,9 @@ mod tests {
 
     #[test]
     fn a_slice_holds_at_least_one_entry_and_no_more_than_fits() {
-        let log = log(0, &[1, 1, 1, 1]);
+        let mut log = log(0, &[1, 1, 1, 1]);
         let weight = entry(1, 1).weight();
-        let count = |from, to, bytes| {
+        let mut count = |from, to, bytes| {
             log.slice(Index(from), Index(to), bytes)
                 .map(|entries| entries.len())
         };
@@ -314,7 +248,9 @@ mod tests {
 
     #[test]
     fn what_left_memory_keeps_its_term_but_not_its_content() {
-        let mut log = log(0, &[1, 1, 2, 2]);
+        let mut log = Log::default();
+        let entries = [1, 1, 2, 2].into_iter().zip(1..);
+        entries.for_each(|(term, index)| log.extend(vec![entry(index, term)].into()));
         let weight = entry(1, 1).weight();
         log.evict(Index(4), 2 * weight);
         assert_eq!(log.slice(Index(2), Index(4), u64::MAX), None);
@@ -324,7 +260,7 @@ mod tests {
         );
         assert_eq!(log.term(Index(1)), Some(Term(1)));
         assert_eq!(
-            log.weight_between(Index(0), Index(4)),
+            log.weight_after(Index(0)),
             2 * weight,
             "only what is in memory"
         );
@@ -335,6 +271,6 @@ mod tests {
             "kept"
         );
         log.truncate(Index(4));
-        assert_eq!(log.weight_between(Index(0), Index(3)), 0);
+        assert_eq!(log.weight_after(Index(0)), 0);
     }
 }

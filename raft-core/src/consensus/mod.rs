@@ -24,6 +24,7 @@ mod replication;
 mod rng;
 mod server;
 mod status;
+mod tail;
 mod transfer;
 mod vote;
 mod writes;

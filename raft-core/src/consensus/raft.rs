@@ -13,7 +13,8 @@ use super::follower::Follower;
 use super::leader::Leader;
 use super::server::{Server, refuse};
 use crate::config::{Config, ConfigError};
-use crate::entry::{Entry, Recovered, SnapshotMeta};
+use crate::entries::Entries;
+use crate::entry::{Recovered, SnapshotMeta};
 use crate::event::{
     Consistency, Event, Observation, Output, Reader, Refusal, Reply, RoleCause, RoleName,
 };
@@ -135,10 +136,10 @@ impl Raft {
         }
         self.server.emit_apply(out);
         self.server.evict();
-        if let Some(write) = self
-            .server
-            .writes
-            .issue(now, self.server.hard_state, &self.server.log)
+        if let Some(write) =
+            self.server
+                .writes
+                .issue(now, self.server.hard_state, &mut self.server.log)
         {
             assert!(
                 out.write.is_none(),
@@ -188,7 +189,7 @@ impl Raft {
         }
     }
 
-    fn fetched(&mut self, now: Time, reader: Reader, entries: Vec<Entry>, out: &mut Output) {
+    fn fetched(&mut self, now: Time, reader: Reader, entries: Entries, out: &mut Output) {
         match (reader, &mut self.role) {
             (Reader::Machine, _) => self.server.fetched(entries, out),
             (Reader::Follower(id), Role::Leader(leader)) => {

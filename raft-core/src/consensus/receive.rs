@@ -102,7 +102,7 @@ impl Raft {
         let server = &mut self.server;
         match (envelope.message, &mut self.role) {
             (Message::AppendEntries(request), Role::Follower(follower)) => {
-                follower.append_entries(server, now, from.0, request, out);
+                follower.append_entries(server, now, from.0, &request, out);
             }
             (Message::InstallSnapshot(offer), Role::Follower(follower)) => {
                 follower.install_snapshot(server, now, from.0, &offer, out);

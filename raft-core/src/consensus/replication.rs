@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::progress::{Progress, State};
 use super::server::Server;
-use crate::entry::Entry;
+use crate::entries::Entries;
 use crate::event::{Fetch, Observation, Output, Reader};
 use crate::message::{AppendEntries, InstallSnapshot, Message};
 use crate::types::{Index, NodeId, Position, Round, Time};
@@ -57,7 +57,7 @@ impl Stream<'_> {
         };
         let last = self.server.log.last_index();
         if from > last {
-            self.send_entries(prev, Vec::new(), out);
+            self.send_entries(prev, Entries::default(), out);
             return false;
         }
         let bytes_max = self.server.config.append_bytes_max;
@@ -93,7 +93,7 @@ impl Stream<'_> {
     }
 
     /// Entries were read back. They are sent if they are still the next ones.
-    pub(super) fn fetched(mut self, entries: Vec<Entry>, out: &mut Output) {
+    pub(super) fn fetched(mut self, entries: Entries, out: &mut Output) {
         self.progress.fetching = None;
         let next = entries
             .first()
@@ -107,13 +107,13 @@ impl Stream<'_> {
         }
     }
 
-    fn send_entries(&mut self, prev: Position, entries: Vec<Entry>, out: &mut Output) {
+    fn send_entries(&mut self, prev: Position, entries: Entries, out: &mut Output) {
         let last = entries.last().map(|entry| entry.index);
         match &mut self.progress.state {
             State::Probe { asked } => *asked = Some(last.unwrap_or(prev.index)),
             State::Replicate(window) => {
                 if let Some(last) = last {
-                    window.sent(last, entries.iter().map(Entry::weight).sum());
+                    window.sent(last, entries.weight());
                     self.progress.next = last.next();
                 }
             }
@@ -144,7 +144,7 @@ impl Stream<'_> {
                 prev,
                 commit,
                 round: self.round,
-                entries: Vec::new(),
+                entries: Entries::default(),
             };
             self.send(Message::AppendEntries(append), out);
         } else {

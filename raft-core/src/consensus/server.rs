@@ -12,6 +12,7 @@ use super::recovery;
 use super::rng::Rng;
 use super::writes::Writes;
 use crate::config::Config;
+use crate::entries::Entries;
 use crate::entry::{Entry, HardState, Payload, Recovered, SnapshotMeta, Watermark};
 use crate::event::{
     Apply, Fetch, MembershipCause, Observation, Output, Reader, Refusal, Reply, RoleCause, RoleName,
@@ -227,26 +228,32 @@ impl Server {
 
     /// A leader's append: at the end, in its term.
     pub(super) fn append(&mut self, payload: Payload, out: &mut Output) -> Position {
-        let index = self.log.last_index().next();
-        self.push(
-            Entry {
-                term: self.term(),
-                index,
-                payload,
-            },
-            out,
-        );
-        self.log.last()
+        let entry = Entry {
+            term: self.term(),
+            index: self.log.last_index().next(),
+            payload,
+        };
+        let position = entry.position();
+        self.heed(&entry, out);
+        self.log.append(entry);
+        position
     }
 
-    /// Appends an entry; a configuration in it is in force from here on.
-    pub(super) fn push(&mut self, entry: Entry, out: &mut Output) {
+    /// A follower's append: entries of a leader, which come together.
+    pub(super) fn extend(&mut self, entries: Entries, out: &mut Output) {
+        for entry in &entries {
+            self.heed(entry, out);
+        }
+        self.log.extend(entries);
+    }
+
+    /// A configuration is in force as soon as its entry is in the log.
+    fn heed(&mut self, entry: &Entry, out: &mut Output) {
         if let Payload::Membership(membership) = &entry.payload {
             self.configurations
                 .append(entry.index, Arc::clone(membership));
             self.observe_membership(MembershipCause::Appended, out);
         }
-        self.log.append(entry);
     }
 
     /// Removes the entries from `from` on, which conflict with the leader's (§5.3).
@@ -364,17 +371,16 @@ impl Server {
         (from <= to && room > 0).then_some((from, to, room))
     }
 
-    fn emit(&mut self, entries: Vec<Entry>, out: &mut Output) {
+    fn emit(&mut self, entries: Entries, out: &mut Output) {
         let Some(last) = entries.last() else { return };
         self.emitted = last.index;
-        self.applying
-            .push_back((last.index, entries.iter().map(Entry::weight).sum()));
+        self.applying.push_back((last.index, entries.weight()));
         out.apply.push(Apply::Entries(entries));
     }
 
     /// Entries were read back for the state machine. What does not fit the present state is
     /// dropped, and asked for again if it is still needed.
-    pub(super) fn fetched(&mut self, entries: Vec<Entry>, out: &mut Output) {
+    pub(super) fn fetched(&mut self, entries: Entries, out: &mut Output) {
         self.fetching = false;
         let wanted = self.applicable().is_some_and(|(from, to, _)| {
             entries.first().is_some_and(|entry| entry.index == from)

@@ -9,6 +9,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::log::Log;
+use crate::entries::Entries;
 use crate::entry::{HardState, SnapshotMeta};
 use crate::event::Write;
 use crate::types::{Index, Time, WriteId};
@@ -93,7 +94,12 @@ impl Writes {
     }
 
     /// One write for all that changed since the last one.
-    pub(super) fn issue(&mut self, now: Time, hard_state: HardState, log: &Log) -> Option<Write> {
+    pub(super) fn issue(
+        &mut self,
+        now: Time,
+        hard_state: HardState,
+        log: &mut Log,
+    ) -> Option<Write> {
         let last = log.last_index();
         if !self.hard_state_changed
             && self.reset.is_none()
@@ -104,7 +110,7 @@ impl Writes {
         }
         self.last_id = self.last_id.next();
         let entries = if self.unwritten > last {
-            Vec::new()
+            Entries::default()
         } else {
             log.slice(self.unwritten, last, u64::MAX)
                 .expect("entries leave memory only after they are durable")
@@ -168,20 +174,20 @@ mod tests {
         });
     }
 
-    fn issue(writes: &mut Writes, log: &Log) -> Option<Write> {
+    fn issue(writes: &mut Writes, log: &mut Log) -> Option<Write> {
         writes.issue(Time(0), HardState::default(), log)
     }
 
     #[test]
     fn one_write_takes_all_that_changed_and_nothing_twice() {
         let (mut log, mut writes) = (Log::default(), Writes::new(Index(0)));
-        assert_eq!(issue(&mut writes, &log), None);
+        assert_eq!(issue(&mut writes, &mut log), None);
         append(&mut log, 1);
         append(&mut log, 1);
         writes.hard_state_changed();
-        let write = issue(&mut writes, &log).expect("changed");
+        let write = issue(&mut writes, &mut log).expect("changed");
         assert_eq!((write.entries.len(), write.hard_state.is_some()), (2, true));
-        assert_eq!(issue(&mut writes, &log), None);
+        assert_eq!(issue(&mut writes, &mut log), None);
         assert!(!writes.is_hard_state_durable());
         writes.persisted(write.id);
         assert!(writes.is_hard_state_durable());
@@ -192,12 +198,12 @@ mod tests {
     fn a_late_persisted_speaks_only_for_what_was_not_truncated() {
         let (mut log, mut writes) = (Log::default(), Writes::new(Index(0)));
         (0..4).for_each(|_| append(&mut log, 1));
-        let old = issue(&mut writes, &log).expect("changed");
+        let old = issue(&mut writes, &mut log).expect("changed");
         log.truncate(Index(3));
         writes.truncated(Index(3));
         append(&mut log, 2);
         append(&mut log, 2);
-        let new = issue(&mut writes, &log).expect("changed");
+        let new = issue(&mut writes, &mut log).expect("changed");
         assert_eq!((new.truncate, new.entries.len()), (Some(Index(3)), 2));
         writes.persisted(old.id);
         assert_eq!(writes.durable(), Index(2));
@@ -211,7 +217,7 @@ mod tests {
         (0..2).for_each(|_| append(&mut log, 1));
         log.truncate(Index(2));
         writes.truncated(Index(2));
-        let write = issue(&mut writes, &log).expect("changed");
+        let write = issue(&mut writes, &mut log).expect("changed");
         assert_eq!((write.truncate, write.entries.len()), (None, 1));
     }
 
@@ -219,7 +225,7 @@ mod tests {
     fn a_reset_takes_back_what_older_writes_covered() {
         let (mut log, mut writes) = (Log::default(), Writes::new(Index(0)));
         (0..9).for_each(|_| append(&mut log, 1));
-        let old = issue(&mut writes, &log).expect("changed");
+        let old = issue(&mut writes, &mut log).expect("changed");
         let last = Position::new(Term(2), Index(5));
         log.reset(last);
         writes.reset(Arc::new(SnapshotMeta {
@@ -229,7 +235,7 @@ mod tests {
         append(&mut log, 2);
         writes.persisted(old.id);
         assert_eq!(writes.durable(), Index(0));
-        let new = issue(&mut writes, &log).expect("changed");
+        let new = issue(&mut writes, &mut log).expect("changed");
         assert_eq!((new.reset.is_some(), new.entries.len()), (true, 1));
         writes.persisted(new.id);
         assert_eq!(writes.durable(), Index(6));

@@ -183,7 +183,7 @@ impl Disk {
             if let Some(write) = self.queue.pop_front() {
                 last = Some(write.id);
                 each(&write)?;
-                self.make_durable(write)?;
+                self.make_durable(&write)?;
             }
         }
         Ok(last)
@@ -206,7 +206,7 @@ impl Disk {
         Ok(lost)
     }
 
-    fn make_durable(&mut self, write: Write) -> Result<(), Violation> {
+    fn make_durable(&mut self, write: &Write) -> Result<(), Violation> {
         if let Some(meta) = &write.reset {
             if self.snapshot(meta.last).is_none() {
                 return Err(broken(format!("reset to {}, which is not here", meta.last)));
@@ -230,7 +230,7 @@ impl Disk {
             }
             self.log.truncate(place(from.since(self.base.index) - 1));
         }
-        for entry in write.entries {
+        for entry in &write.entries {
             if entry.index != self.last().next() {
                 return Err(broken(format!(
                     "append {}, log ends at {}",
@@ -238,7 +238,7 @@ impl Disk {
                     self.last()
                 )));
             }
-            self.log.push_back(entry);
+            self.log.push_back(entry.clone());
         }
         self.lost = self.lost.filter(|lost| self.last_position() < *lost);
         if self.lost.is_none() {

@@ -99,9 +99,9 @@ impl Disk {
             self.entries.retain(|entry| entry.index < from);
             self.watermark.index = self.watermark.index.min(from.prev());
         }
-        for entry in write.entries {
+        for entry in &write.entries {
             assert_eq!(entry.index, self.last().next(), "a log has no gaps");
-            self.entries.push(entry);
+            self.entries.push(entry.clone());
         }
         self.watermark.index = self.watermark.index.max(self.last());
     }

@@ -158,7 +158,7 @@ impl Node {
             let entries = self.disk.read(fetch.from, fetch.to, fetch.bytes_max);
             return Some(Event::Fetched {
                 reader: fetch.reader,
-                entries,
+                entries: entries.into(),
             });
         }
         None
@@ -168,7 +168,7 @@ impl Node {
         match apply {
             Apply::Entries(entries) => {
                 entries.iter().for_each(|entry| self.machine.apply(entry));
-                applied.extend(entries);
+                applied.extend_from_slice(&entries);
             }
             Apply::Restore(meta) => {
                 let same = |saved: &&Saved| saved.meta.last == meta.last;

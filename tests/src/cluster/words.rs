@@ -52,7 +52,7 @@ pub fn append(prev: Position, terms: &[u64], commit: u64) -> Message {
         prev,
         commit: Index(commit),
         round: Round(0),
-        entries: entries(prev.index.0 + 1, terms),
+        entries: entries(prev.index.0 + 1, terms).into(),
     })
 }
 

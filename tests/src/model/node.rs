@@ -368,7 +368,7 @@ impl<'a> Step<'a> {
             if entries.is_empty() {
                 self.breaks(Law::Contract, format!("reads {fetch:?}, which is not there"));
             }
-            answers.push(Event::Fetched { reader: fetch.reader, entries });
+            answers.push(Event::Fetched { reader: fetch.reader, entries: entries.into() });
         }
         for order in out.snapshot {
             self.order(order);

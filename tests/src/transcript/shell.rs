@@ -166,7 +166,7 @@ impl Runner {
         );
         Event::Fetched {
             reader: fetch.reader,
-            entries,
+            entries: entries.into(),
         }
     }
 

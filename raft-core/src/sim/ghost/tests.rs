@@ -316,7 +316,7 @@ impl Puppet {
         let hard_state = Some(hard_state);
         out.write = Some(Write {
             truncate,
-            entries,
+            entries: entries.into(),
             hard_state,
             ..Write::default()
         });
@@ -376,7 +376,7 @@ fn append(prev: Position, commit: u64, round: u64, entries: Vec<Entry>) -> Messa
         prev,
         commit,
         round,
-        entries,
+        entries: entries.into(),
     })
 }
 
@@ -905,7 +905,7 @@ fn nine_to_eleven_what_is_applied() {
     let log = lab.nodes[1].log.clone();
     let apply = |node: u64, entries: Vec<Entry>| {
         lab.clone()
-            .step(node, |_, out| out.apply.push(Apply::Entries(entries)))
+            .step(node, |_, out| out.apply.push(Apply::Entries(entries.into())))
     };
     apply(1, log.clone()).expect("committed and durable");
     objects(apply(1, log[1..].to_vec()), "11: entries are applied");
@@ -926,7 +926,7 @@ fn nine_to_eleven_what_is_applied() {
     ahead.replicate(1, 3);
     let early = ahead.step(1, |puppet, out| {
         puppet.summary.commit = Index(4);
-        out.apply.push(Apply::Entries(puppet.log.clone()));
+        out.apply.push(Apply::Entries(puppet.log.clone().into()));
     });
     objects(early, "4: a state machine");
 

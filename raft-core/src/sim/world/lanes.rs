@@ -74,6 +74,7 @@ impl World {
             self.counts.count(Fault::ShortRead);
             entries.truncate(1 + self.rng.place(entries.len()));
         }
+        let entries = entries.into();
         self.report_to(node, Event::Fetched { reader, entries });
     }
 
