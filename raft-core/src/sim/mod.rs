@@ -16,7 +16,7 @@
 //! ```
 //!
 //! The servers are the real ones: the same [`Raft`](crate::Raft) that a driver runs, driven by the
-//! contract in [`crate::event`]. A run is a function of its [`Plan`](faults::Plan) alone; so a
+//! contract in [`crate::event`]. A run is a function of its [`Plan`] alone; so a
 //! failing seed fails again, can be recorded, shrunk, and kept as a test:
 //!
 //! ```

@@ -9,6 +9,7 @@
 //! answers, `finale` judges progress.
 
 mod acts;
+mod bounds;
 mod clients;
 mod effects;
 mod finale;
@@ -385,6 +386,7 @@ impl World {
                 detail,
             });
         }
+        self.check_bounds(&self.nodes[node], &self.out)?;
         self.ghost.after_step(self.now, raft, &self.out)?;
         if self.knobs.lease_per_mille > 0 && self.ghost.fresh_commit().is_some() {
             let now = self.now;

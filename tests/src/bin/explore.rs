@@ -42,7 +42,11 @@ fn main() -> ExitCode {
         }
         return ExitCode::SUCCESS;
     }
-    if let Some(name) = arguments.names.iter().find(|name| all.iter().all(|one| one.name != **name)) {
+    if let Some(name) = arguments
+        .names
+        .iter()
+        .find(|name| all.iter().all(|one| one.name != **name))
+    {
         eprintln!("there is no configuration {name}; --list says which there are");
         return ExitCode::from(2);
     }
@@ -58,8 +62,16 @@ fn main() -> ExitCode {
 }
 
 fn explore_one(configuration: &Configuration, arguments: &Arguments) -> Report {
-    let order = if arguments.broad { Order::BreadthFirst } else { Order::DepthFirst };
-    let limits = Limits { states: arguments.states, threads: arguments.threads, order };
+    let order = if arguments.broad {
+        Order::BreadthFirst
+    } else {
+        Order::DepthFirst
+    };
+    let limits = Limits {
+        states: arguments.states,
+        threads: arguments.threads,
+        order,
+    };
     let show = std::io::stderr().is_terminal();
     let report = explore(configuration, limits, |progress| {
         if show {
@@ -116,7 +128,10 @@ fn print_line(report: &Report) {
         println!("  not seen: {mark}");
     }
     for breach in &report.breaches {
-        println!("  BROKEN: {}\n  {}\n{}", breach.law, breach.why, breach.path);
+        println!(
+            "  BROKEN: {}\n  {}\n{}",
+            breach.law, breach.why, breach.path
+        );
     }
 }
 

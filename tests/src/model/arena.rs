@@ -25,9 +25,7 @@ pub(super) struct Arena<T> {
 impl<T> Arena<T> {
     pub(super) fn new() -> Self {
         Self {
-            chunks: std::iter::repeat_with(OnceLock::new)
-                .take(CHUNKS)
-                .collect(),
+            chunks: std::iter::repeat_with(OnceLock::new).take(CHUNKS).collect(),
             next: AtomicU32::new(0),
         }
     }
@@ -117,7 +115,9 @@ impl<V> Memo<V> {
     pub(super) fn new() -> Self {
         Self {
             results: Arena::new(),
-            ids: std::iter::repeat_with(Mutex::default).take(SHARDS).collect(),
+            ids: std::iter::repeat_with(Mutex::default)
+                .take(SHARDS)
+                .collect(),
         }
     }
 
@@ -126,12 +126,19 @@ impl<V> Memo<V> {
         // Spreads neighbours over the table; no two questions have the same key.
         let key = question.wrapping_mul(0x9e37_79b9_7f4a_7c15);
         let shard = &self.ids[shard(key)];
-        let known = shard.lock().unwrap_or_else(PoisonError::into_inner).get(&key).copied();
+        let known = shard
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(&key)
+            .copied();
         if let Some(id) = known {
             return self.results.get(id);
         }
         let id = self.results.push(compute());
-        shard.lock().unwrap_or_else(PoisonError::into_inner).insert(key, id);
+        shard
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(key, id);
         self.results.get(id)
     }
 

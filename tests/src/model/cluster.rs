@@ -54,10 +54,16 @@ pub struct State {
 }
 
 impl State {
-    #[expect(clippy::type_complexity, reason = "a tuple of all that counts, used twice")]
     const fn identity(
         &self,
-    ) -> (&[u32; NODES_MAX], &Network, u32, &[u8; Bound::COUNT], bool, Option<Law>) {
+    ) -> (
+        &[u32; NODES_MAX],
+        &Network,
+        u32,
+        &[u8; Bound::COUNT],
+        bool,
+        Option<Law>,
+    ) {
         (
             &self.nodes,
             &self.network,
@@ -163,7 +169,10 @@ impl Question {
                 Act::Wipe => (14, 0),
             },
         };
-        assert!(argument < 1 << 28, "there are too many messages to be named");
+        assert!(
+            argument < 1 << 28,
+            "there are too many messages to be named"
+        );
         u64::from(node) << 32 | kind << 28 | u64::from(argument)
     }
 }
@@ -217,7 +226,9 @@ impl Cluster {
     }
 
     pub(super) fn all_nodes(&self, state: &State) -> Vec<&Node> {
-        (0..self.configuration.nodes).map(|at| self.node(state, at)).collect()
+        (0..self.configuration.nodes)
+            .map(|at| self.node(state, at))
+            .collect()
     }
 
     // --- What is possible ---
@@ -229,7 +240,11 @@ impl Cluster {
     /// Whether a node may be the next to which something happens. Of two that are still alike, only
     /// the first: what begins with the second is the same under other names.
     fn may_act(&self, state: &State, at: usize) -> bool {
-        !state.twins_alike || self.configuration.twins.is_none_or(|(_, second)| at != second)
+        !state.twins_alike
+            || self
+                .configuration
+                .twins
+                .is_none_or(|(_, second)| at != second)
     }
 
     fn deliveries(&self, state: &State, actions: &mut Vec<Action>) {
@@ -254,7 +269,10 @@ impl Cluster {
         }
         if node.leads() {
             if self.left(state, Bound::Heartbeats) {
-                actions.push(Action::Timeout { node: at, hearers: 0 });
+                actions.push(Action::Timeout {
+                    node: at,
+                    hearers: 0,
+                });
             }
             return;
         }
@@ -264,7 +282,7 @@ impl Cluster {
         }
         let others = match self.configuration.pre_votes {
             PreVotes::Messages => 0,
-            PreVotes::AtOnce => (1_u8 << self.configuration.nodes) - 1 & !(1 << at),
+            PreVotes::AtOnce => ((1_u8 << self.configuration.nodes) - 1) & !(1 << at),
         };
         let sets = (0..=others).filter(|set| set & !others == 0);
         let may_hear = |set: &u8| {
@@ -319,7 +337,11 @@ impl Cluster {
         }
         if self.left(state, Bound::Transfers) {
             let others = (0..self.configuration.nodes).filter(|to| *to != at);
-            acts.extend(others.filter_map(|to| u8::try_from(to).ok()).map(Act::Transfer));
+            acts.extend(
+                others
+                    .filter_map(|to| u8::try_from(to).ok())
+                    .map(Act::Transfer),
+            );
         }
     }
 
@@ -327,8 +349,7 @@ impl Cluster {
 
     /// Lets a node take something in. Returns what it sent.
     pub(super) fn ask(&self, state: &mut State, at: usize, question: Question) -> &[u32] {
-        let before = state.nodes[at];
-        let step = self.steps.get(question.number(before), || self.answer(before, question));
+        let step = self.step(state.nodes[at], question);
         state.nodes[at] = step.node;
         state.marks.add_all(step.marks);
         if let Some((law, why)) = &step.broken {
@@ -341,6 +362,11 @@ impl Cluster {
             self.compare_logs(state, at);
         }
         &step.sent
+    }
+
+    fn step(&self, node: u32, question: Question) -> &Consequence {
+        self.steps
+            .get(question.number(node), || self.answer(node, question))
     }
 
     fn answer(&self, before: u32, question: Question) -> Consequence {
@@ -372,7 +398,9 @@ impl Cluster {
         };
         let sent = effect.sent.iter().filter(exists);
         Consequence {
-            sent: sent.map(|envelope| self.messages.intern(envelope.clone())).collect(),
+            sent: sent
+                .map(|envelope| self.messages.intern(envelope.clone()))
+                .collect(),
             log_changed: before.is_none_or(|before| before.log != effect.node.log),
             node: self.nodes.intern(effect.node),
             facts: effect.facts.into(),
@@ -384,7 +412,10 @@ impl Cluster {
     /// A node that starts for the first time.
     pub(super) fn start(&self, effect: Effect) -> u32 {
         let step = self.name(effect, None);
-        assert!(step.sent.is_empty() && step.broken.is_none(), "a new node is quiet");
+        assert!(
+            step.sent.is_empty() && step.broken.is_none(),
+            "a new node is quiet"
+        );
         step.node
     }
 
@@ -411,7 +442,10 @@ impl Cluster {
         // The first breach of a step counts; what follows may follow from it.
         if state.broken.is_none() {
             state.broken = Some(law);
-            self.breaches.lock().unwrap_or_else(PoisonError::into_inner).insert(law, why);
+            self.breaches
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .insert(law, why);
         }
     }
 
@@ -426,17 +460,41 @@ impl Cluster {
         let asks = |id: &&u32| matches!(self.messages.get(**id).message, Message::PreVote(_));
         if let Some(id) = sent.iter().find(asks) {
             let candidate = self.messages.get(*id).from;
-            state.network.retain(|id| !of_campaign(self.messages.get(*id), candidate));
+            state
+                .network
+                .retain(|id| !of_campaign(self.messages.get(*id), candidate));
         }
         for id in sent {
-            let message = self.messages.get(*id);
-            let receiver = self.node(state, self.receiver(*id));
-            let refused =
-                self.configuration.loses_refusals && network::is_refusal(&message.message);
-            if !refused && !void(receiver, message) {
+            if !self.is_void(state, *id) {
                 state.network.insert(*id);
             }
         }
+    }
+
+    /// Whether a message can as well be lost at once.
+    fn is_void(&self, state: &State, id: u32) -> bool {
+        let message = self.messages.get(id);
+        let receiver = self.node(state, self.receiver(id));
+        // While events wait for their flush, the role is not what it will be.
+        if receiver.in_batch() {
+            return false;
+        }
+        let durable = receiver.disk.image.hard_state;
+        let refused =
+            || network::is_refusal(&message.message) || network::is_refused(durable, message);
+        network::is_void(&receiver.raft, durable, message)
+            || self.configuration.loses_refusals && refused()
+    }
+
+    /// Whether a message tells what is known, and its answer, if any, is under way or known, too.
+    fn is_echo(&self, state: &State, network: &Network, id: u32) -> bool {
+        if !network::repeats_itself(&self.messages.get(id).message) {
+            return false;
+        }
+        let node = state.nodes[self.receiver(id)];
+        let step = self.step(node, Question::Deliver(id));
+        let idle = |sent: &u32| network.contains(*sent) || self.is_void(state, *sent);
+        step.node == node && step.broken.is_none() && step.sent.iter().all(idle)
     }
 
     /// The timeout of a node, and with it the question whether it could win and its answers, as if
@@ -447,7 +505,10 @@ impl Cluster {
             self.send(state, &sent);
             return;
         }
-        while let Some(place) = sent.iter().position(|id| is_pre_vote(self.messages.get(*id))) {
+        while let Some(place) = sent
+            .iter()
+            .position(|id| is_pre_vote(self.messages.get(*id)))
+        {
             let id = sent.remove(place);
             let to = self.receiver(id);
             if to == at || hearers & 1 << to != 0 {
@@ -515,8 +576,18 @@ impl Cluster {
     /// Drops what can have no effect any more, and what is too much to be looked at.
     fn tidy(&self, state: &mut State) {
         let mut network = std::mem::take(&mut state.network);
-        let void = |id: u32| void(self.node(state, self.receiver(id)), self.messages.get(id));
-        network.retain(|id| !void(*id));
+        network.retain(|id| !self.is_void(state, *id));
+        if self.configuration.loses_echoes {
+            // An answer that is an echo itself does not keep the question from being one.
+            while let Some(id) = network
+                .ids()
+                .iter()
+                .copied()
+                .find(|id| self.is_echo(state, &network, *id))
+            {
+                network.remove(id);
+            }
+        }
         let rank = |id: u32| (self.messages.get(id).term, self.messages.hash(id));
         network.shrink_to(self.configuration.messages_max, rank);
         state.network = network;
@@ -540,17 +611,12 @@ impl Cluster {
             }
             Mark::OldTermOnMajority => {
                 let all = self.all_nodes(state);
-                all.iter().any(|node| node.leads() && ghost::old_term_on_majority(node, &all))
+                all.iter()
+                    .any(|node| node.leads() && ghost::old_term_on_majority(node, &all))
             }
             _ => state.marks.contain(mark),
         }
     }
-}
-
-/// While events wait for their flush, the role is not what it will be.
-fn void(receiver: &Node, message: &Envelope) -> bool {
-    let durable = receiver.disk.image.hard_state.term;
-    !receiver.in_batch() && network::is_void(&receiver.raft, durable, message)
 }
 
 /// Whether it belongs to a campaign of `candidate` before the vote.
@@ -564,7 +630,10 @@ fn of_campaign(envelope: &Envelope, candidate: NodeId) -> bool {
 }
 
 const fn is_pre_vote(envelope: &Envelope) -> bool {
-    matches!(envelope.message, Message::PreVote(_) | Message::PreVoteReply(_))
+    matches!(
+        envelope.message,
+        Message::PreVote(_) | Message::PreVoteReply(_)
+    )
 }
 
 fn input_of(act: Act) -> Input {
@@ -670,7 +739,11 @@ impl Model for Cluster {
 
     fn properties(&self) -> Vec<Property<Self>> {
         let laws = Law::ALL.iter().map(|law| super::explore::always(*law));
-        let marks = self.configuration.marks.iter().map(|mark| super::explore::sometimes(*mark));
+        let marks = self
+            .configuration
+            .marks
+            .iter()
+            .map(|mark| super::explore::sometimes(*mark));
         laws.chain(marks).collect()
     }
 

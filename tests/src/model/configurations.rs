@@ -62,6 +62,7 @@ pub enum Machines {
 
 /// A cluster, and what may happen to it. Nodes are counted from 0 here, from 1 in what is printed.
 #[derive(Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a choice of its own")]
 pub struct Configuration {
     /// By which it is asked for.
     pub name: &'static str,
@@ -75,6 +76,9 @@ pub struct Configuration {
     pub(super) pre_votes: PreVotes,
     pub(super) machines: Machines,
     pub(super) loses_refusals: bool,
+    /// Whether messages get lost that tell what their receiver knows. Where what is known can be
+    /// forgotten, or taken back, that would hide something.
+    pub(super) loses_echoes: bool,
     /// One entry a message, so that what a message says can be told from what the next one says.
     pub(super) single_entries: bool,
     pub(super) term_max: u64,
@@ -111,6 +115,7 @@ const PLAIN: Configuration = Configuration {
     pre_votes: PreVotes::AtOnce,
     machines: Machines::Volatile,
     loses_refusals: true,
+    loses_echoes: true,
     single_entries: false,
     term_max: 3,
     log_max: 4,
@@ -159,12 +164,22 @@ fn elections() -> Configuration {
         disks: Disks::Slow,
         pre_votes: PreVotes::Messages,
         loses_refusals: false,
+        loses_echoes: false,
         term_max: 2,
         log_max: 2,
-        bounds: &[(Bound::Crashes, 1), (Bound::Repeats, 1), (Bound::Batches, 1)],
+        bounds: &[
+            (Bound::Crashes, 1),
+            (Bound::Repeats, 1),
+            (Bound::Batches, 1),
+        ],
         twins: Some((1, 2)),
         setup: &[Scene::Timeout(0)],
-        marks: &[Mark::Elected, Mark::WritesLost, Mark::Repeated, Mark::Batched],
+        marks: &[
+            Mark::Elected,
+            Mark::WritesLost,
+            Mark::Repeated,
+            Mark::Batched,
+        ],
         ..PLAIN
     }
 }
@@ -181,7 +196,12 @@ fn durability() -> Configuration {
         bounds: &[(Bound::Crashes, 1), (Bound::Proposals, 1)],
         twins: Some((1, 2)),
         setup: &[Scene::Elect(0, &[1, 2])],
-        marks: &[Mark::Elected, Mark::Committed, Mark::WritesLost, Mark::TwoLeaders],
+        marks: &[
+            Mark::Elected,
+            Mark::Committed,
+            Mark::WritesLost,
+            Mark::TwoLeaders,
+        ],
         ..PLAIN
     }
 }
@@ -197,7 +217,11 @@ fn late_writes() -> Configuration {
         log_max: 3,
         messages_max: 6,
         bounds: &[(Bound::Crashes, 1)],
-        setup: &[Scene::Elect(0, &[1, 2]), Scene::Accept(0), Scene::Lead(1, &[2])],
+        setup: &[
+            Scene::Elect(0, &[1, 2]),
+            Scene::Accept(0),
+            Scene::Lead(1, &[2]),
+        ],
         marks: &[
             Mark::Elected,
             Mark::Committed,
@@ -218,7 +242,11 @@ fn figure_8() -> Configuration {
         term_max: 4,
         log_max: 4,
         bounds: &[(Bound::Crashes, 1), (Bound::Proposals, 1)],
-        setup: &[Scene::Lead(0, &[1]), Scene::Propose(0, &[]), Scene::Lead(1, &[2])],
+        setup: &[
+            Scene::Lead(0, &[1]),
+            Scene::Propose(0, &[]),
+            Scene::Lead(1, &[2]),
+        ],
         marks: &[
             Mark::Elected,
             Mark::Committed,
@@ -263,10 +291,20 @@ fn replacement() -> Configuration {
         voters: &[0, 1],
         term_max: 2,
         log_max: 5,
-        bounds: &[(Bound::Crashes, 1), (Bound::Heartbeats, 1), (Bound::Aborts, 1)],
+        bounds: &[
+            (Bound::Crashes, 1),
+            (Bound::Heartbeats, 1),
+            (Bound::Aborts, 1),
+        ],
         wishes: &[&[Wish::Voter(2), Wish::Remove(1)]],
         setup: &[Scene::Elect(0, &[1])],
-        marks: &[Mark::Joint, Mark::JointLeft, Mark::Changed, Mark::Aborted, Mark::Inherited],
+        marks: &[
+            Mark::Joint,
+            Mark::JointLeft,
+            Mark::Changed,
+            Mark::Aborted,
+            Mark::Inherited,
+        ],
         ..PLAIN
     }
 }
@@ -278,7 +316,11 @@ fn removed_leader() -> Configuration {
         about: "3 voters, of which the leader removes itself",
         term_max: 2,
         log_max: 4,
-        bounds: &[(Bound::Crashes, 1), (Bound::Heartbeats, 1), (Bound::Compactions, 1)],
+        bounds: &[
+            (Bound::Crashes, 1),
+            (Bound::Heartbeats, 1),
+            (Bound::Compactions, 1),
+        ],
         wishes: &[&[Wish::Remove(0)]],
         twins: Some((1, 2)),
         setup: &[Scene::Elect(0, &[1, 2])],
@@ -372,14 +414,23 @@ fn slow_snapshots() -> Configuration {
         term_max: 2,
         log_max: 3,
         messages_max: 6,
-        bounds: &[(Bound::Crashes, 1), (Bound::Heartbeats, 1), (Bound::Compactions, 1)],
+        bounds: &[
+            (Bound::Crashes, 1),
+            (Bound::Heartbeats, 1),
+            (Bound::Compactions, 1),
+        ],
         setup: &[
             Scene::Lead(2, &[1]),
             Scene::Accept(2),
             Scene::Elect(0, &[1]),
             Scene::Propose(0, &[1]),
         ],
-        marks: &[Mark::Compacted, Mark::Installed, Mark::StalePersisted, Mark::WritesLost],
+        marks: &[
+            Mark::Compacted,
+            Mark::Installed,
+            Mark::StalePersisted,
+            Mark::WritesLost,
+        ],
         ..PLAIN
     }
 }
@@ -434,7 +485,11 @@ fn follower_reads() -> Configuration {
         term_max: 2,
         log_max: 3,
         messages_max: 6,
-        bounds: &[(Bound::Reads, 2), (Bound::Proposals, 1), (Bound::Timeouts, 3)],
+        bounds: &[
+            (Bound::Reads, 2),
+            (Bound::Proposals, 1),
+            (Bound::Timeouts, 3),
+        ],
         readers: &[1],
         setup: &[Scene::Elect(0, &[1, 2])],
         marks: &[Mark::ReadAtFollower, Mark::Committed],
@@ -456,7 +511,12 @@ fn transfer() -> Configuration {
             (Bound::Crashes, 1),
         ],
         setup: &[Scene::Elect(0, &[1, 2])],
-        marks: &[Mark::Transferred, Mark::TransferAborted, Mark::Elected, Mark::TwoLeaders],
+        marks: &[
+            Mark::Transferred,
+            Mark::TransferAborted,
+            Mark::Elected,
+            Mark::TwoLeaders,
+        ],
         ..PLAIN
     }
 }
@@ -471,7 +531,12 @@ fn lost_tail() -> Configuration {
         bounds: &[(Bound::Losses, 1), (Bound::Proposals, 1)],
         twins: Some((1, 2)),
         setup: &[Scene::Elect(0, &[1, 2])],
-        marks: &[Mark::Quarantined, Mark::Released, Mark::Elected, Mark::Committed],
+        marks: &[
+            Mark::Quarantined,
+            Mark::Released,
+            Mark::Elected,
+            Mark::Committed,
+        ],
         ..PLAIN
     }
 }
@@ -487,9 +552,18 @@ fn two_voters() -> Configuration {
         term_max: 2,
         log_max: 3,
         messages_max: 6,
-        bounds: &[(Bound::Losses, 1), (Bound::Crashes, 1), (Bound::Proposals, 1)],
+        bounds: &[
+            (Bound::Losses, 1),
+            (Bound::Crashes, 1),
+            (Bound::Proposals, 1),
+        ],
         setup: &[Scene::Elect(0, &[1])],
-        marks: &[Mark::Quarantined, Mark::Released, Mark::Elected, Mark::WritesLost],
+        marks: &[
+            Mark::Quarantined,
+            Mark::Released,
+            Mark::Elected,
+            Mark::WritesLost,
+        ],
         ..PLAIN
     }
 }
@@ -567,8 +641,15 @@ impl Configuration {
     }
 
     pub(super) fn member(&self, at: usize) -> Member {
-        let incarnation = if self.unbound { Incarnation::UNBOUND } else { first_life_of(at) };
-        Member { incarnation, ..Member::at("") }
+        let incarnation = if self.unbound {
+            Incarnation::UNBOUND
+        } else {
+            first_life_of(at)
+        };
+        Member {
+            incarnation,
+            ..Member::at("")
+        }
     }
 }
 

@@ -4,11 +4,11 @@
 
 use std::sync::Arc;
 
+use raft_core::event::Write;
 use raft_core::{
     Entry, HardState, Incarnation, Index, Membership, Payload, Position, Recovered, SnapshotMeta,
     Term, Watermark,
 };
-use raft_core::event::Write;
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Disk {
@@ -63,13 +63,20 @@ impl Image {
         }
         if let Some(from) = write.truncate {
             if from <= self.base.index || from > self.last().index.next() {
-                return Err(format!("truncates from {from}, the log ends at {}", self.last()));
+                return Err(format!(
+                    "truncates from {from}, the log ends at {}",
+                    self.last()
+                ));
             }
             self.entries.retain(|entry| entry.index < from);
         }
         for entry in &write.entries {
             if entry.index != self.last().index.next() {
-                return Err(format!("appends {}, the log ends at {}", entry.index, self.last()));
+                return Err(format!(
+                    "appends {}, the log ends at {}",
+                    entry.index,
+                    self.last()
+                ));
             }
             self.entries.push(entry.clone());
         }
@@ -80,7 +87,10 @@ impl Image {
 impl Disk {
     /// The disk of a founder, or a blank one if `membership` is.
     pub(super) fn new(incarnation: Incarnation, membership: Arc<Membership>) -> Self {
-        let snapshot = SnapshotMeta { membership, ..SnapshotMeta::default() };
+        let snapshot = SnapshotMeta {
+            membership,
+            ..SnapshotMeta::default()
+        };
         Self {
             incarnation,
             image: Image::default(),
@@ -98,7 +108,10 @@ impl Disk {
         // Far enough from any other node's.
         let incarnation = Incarnation(self.incarnation.0 + 100);
         let former = self.image.last().index.max(self.former);
-        Self { former, ..Self::new(incarnation, Arc::default()) }
+        Self {
+            former,
+            ..Self::new(incarnation, Arc::default())
+        }
     }
 
     /// The write is durable. `keeps_before` says whether it may get lost all the same.
@@ -109,7 +122,11 @@ impl Disk {
         self.lost = self.lost.filter(|lost| self.image.last() < *lost);
         if self.lost.is_none() {
             let HardState { term, vote } = self.image.hard_state;
-            self.watermark = Watermark { term, vote, index: self.image.last().index };
+            self.watermark = Watermark {
+                term,
+                vote,
+                index: self.image.last().index,
+            };
         }
         Ok(())
     }
@@ -134,7 +151,9 @@ impl Disk {
     pub(super) fn vouches_for(&self, entry: Position) -> bool {
         self.image.term(entry.index) == Some(entry.term)
             || self.snapshot.last.index >= entry.index
-            || self.lost.is_some_and(|_| self.watermark.index >= entry.index)
+            || self
+                .lost
+                .is_some_and(|_| self.watermark.index >= entry.index)
             || self.former >= entry.index
     }
 
@@ -153,7 +172,10 @@ impl Disk {
 
     pub(super) fn read(&self, from: Index, to: Index) -> Vec<Entry> {
         let wanted = self.image.entries.iter();
-        wanted.filter(|entry| from <= entry.index && entry.index <= to).cloned().collect()
+        wanted
+            .filter(|entry| from <= entry.index && entry.index <= to)
+            .cloned()
+            .collect()
     }
 
     pub(super) fn entries(&self) -> &[Entry] {

@@ -80,7 +80,11 @@ pub struct Progress {
 const NEWS_EVERY: Duration = Duration::from_millis(100);
 
 /// Explores a configuration.
-pub fn explore(configuration: &Configuration, limits: Limits, news: impl FnMut(Progress)) -> Report {
+pub fn explore(
+    configuration: &Configuration,
+    limits: Limits,
+    news: impl FnMut(Progress),
+) -> Report {
     let cluster = Cluster::new(configuration.clone());
     cluster.limit(limits.states);
     let checker = cluster
@@ -104,7 +108,9 @@ fn finish(mut checker: impl Checker<Cluster>, mut news: impl FnMut(Progress)) ->
                 time: started.elapsed(),
             });
         }
-        handle.join().expect("the checker does not panic, whatever the core does");
+        handle
+            .join()
+            .expect("the checker does not panic, whatever the core does");
     }
     report(&checker, started.elapsed())
 }
@@ -148,8 +154,13 @@ fn report(checker: &impl Checker<Cluster>, time: Duration) -> Report {
 fn print_path(cluster: &Cluster, path: Path<State, Action>) -> String {
     let steps: Vec<(State, Option<Action>)> = path.into_vec();
     let print = |(at, (state, action)): (usize, &(State, Option<Action>))| {
-        let action = action.map(|action| format!("{}. {}\n", at + 1, cluster.format_action(&action)));
-        format!("{}{}", cluster.print_state(state), action.unwrap_or_default())
+        let action =
+            action.map(|action| format!("{}. {}\n", at + 1, cluster.format_action(&action)));
+        format!(
+            "{}{}",
+            cluster.print_state(state),
+            action.unwrap_or_default()
+        )
     };
     steps.iter().enumerate().map(print).collect()
 }

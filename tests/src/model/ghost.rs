@@ -67,7 +67,10 @@ impl Ghost {
                 if overlap::is_quorum(membership, &holders) {
                     return Ok(());
                 }
-                Err((Law::CommitQuorum, format!("{entry} is durable at {holders:?} only")))
+                Err((
+                    Law::CommitQuorum,
+                    format!("{entry} is durable at {holders:?} only"),
+                ))
             }
             Fact::ReadReady { ticket, index } => self.read(*ticket, *index),
             Fact::ReadOver { ticket } => {
@@ -88,11 +91,20 @@ impl Ghost {
     }
 
     fn voted(&mut self, voter: NodeId, term: Term, candidate: NodeId) -> Result<(), Breach> {
-        let vote = Vote { term, voter, candidate };
-        let Err(place) = self.votes.binary_search(&vote) else { return Ok(()) };
+        let vote = Vote {
+            term,
+            voter,
+            candidate,
+        };
+        let Err(place) = self.votes.binary_search(&vote) else {
+            return Ok(());
+        };
         let other = |known: &&Vote| known.term == term && known.voter == voter;
         if let Some(other) = self.votes.iter().find(other) {
-            let why = format!("in {term} {voter} voted for {}, then {candidate}", other.candidate);
+            let why = format!(
+                "in {term} {voter} voted for {}, then {candidate}",
+                other.candidate
+            );
             return Err((Law::VoteOnce, why));
         }
         self.votes.insert(place, vote);
@@ -116,10 +128,13 @@ impl Ghost {
     /// What was committed in earlier terms; a late winner of an old term owes nothing newer.
     fn is_complete(&self, leader: &Node, term: Term) -> Result<(), Breach> {
         for (index, committed) in self.entries() {
-            let has = leader.log.line(index) == Some(committed.line)
-                || leader.log.base().index >= index;
+            let has =
+                leader.log.line(index) == Some(committed.line) || leader.log.base().index >= index;
             if committed.in_term < term && !has {
-                let why = format!("{} leads {term} without {index}: {committed:?}", leader.id());
+                let why = format!(
+                    "{} leads {term} without {index}: {committed:?}",
+                    leader.id()
+                );
                 return Err((Law::LeaderCompleteness, why));
             }
         }
@@ -130,7 +145,11 @@ impl Ghost {
     fn committed(&mut self, node: &Node) -> Result<(), Breach> {
         let (log, commit) = (&node.log, node.raft.commit());
         let base = log.base();
-        let known = |index: Index| self.entries().find(|(at, _)| *at == index).map(|(_, c)| c.line);
+        let known = |index: Index| {
+            self.entries()
+                .find(|(at, _)| *at == index)
+                .map(|(_, c)| c.line)
+        };
         if base.index > Index(0) && known(base.index).map(|line| line.term) != Some(base.term) {
             let why = format!("{} stands on {base}, which nobody committed", node.id());
             return Err((Law::StateMachineSafety, why));
@@ -145,13 +164,20 @@ impl Ghost {
         }
         let new = Index(self.committed.len() as u64);
         let in_term = node.raft.term();
-        let lines = log.lines().filter(|(index, _)| new < *index && *index <= commit);
-        self.committed.extend(lines.map(|(_, line)| Committed { line, in_term }));
+        let lines = log
+            .lines()
+            .filter(|(index, _)| new < *index && *index <= commit);
+        self.committed
+            .extend(lines.map(|(_, line)| Committed { line, in_term }));
         Ok(())
     }
 
     fn read(&mut self, ticket: u8, index: Index) -> Result<(), Breach> {
-        let asked = self.reads.iter().find(|asked| asked.ticket == ticket).copied();
+        let asked = self
+            .reads
+            .iter()
+            .find(|asked| asked.ticket == ticket)
+            .copied();
         self.reads.retain(|asked| asked.ticket != ticket);
         match asked {
             Some(asked) if index < asked.floor => {
@@ -159,23 +185,34 @@ impl Ghost {
                 Err((Law::ReadBarrier, why))
             }
             Some(_) => Ok(()),
-            None => Err((Law::ReadBarrier, format!("answered at {index}, never asked"))),
+            None => Err((
+                Law::ReadBarrier,
+                format!("answered at {index}, never asked"),
+            )),
         }
     }
 
     fn entries(&self) -> impl Iterator<Item = (Index, Committed)> + '_ {
-        self.committed.iter().enumerate().map(|(at, one)| (Index(at as u64 + 1), *one))
+        self.committed
+            .iter()
+            .enumerate()
+            .map(|(at, one)| (Index(at as u64 + 1), *one))
     }
 }
 
 /// Whether a leader has an entry of an earlier term that a quorum holds durably and that is not
 /// committed all the same (Figure 8).
 pub(super) fn old_term_on_majority(leader: &Node, all: &[&Node]) -> bool {
-    let uncommitted = leader.log.lines().filter(|(index, _)| *index > leader.raft.commit());
-    uncommitted.filter(|(_, line)| line.term < leader.raft.term()).any(|(index, line)| {
-        let entry = Position::new(line.term, index);
-        let holds = |other: &&&Node| other.disk.image.term(entry.index) == Some(entry.term);
-        let holders = all.iter().filter(holds).map(|other| other.id()).collect();
-        overlap::is_quorum(leader.raft.membership(), &holders)
-    })
+    let uncommitted = leader
+        .log
+        .lines()
+        .filter(|(index, _)| *index > leader.raft.commit());
+    uncommitted
+        .filter(|(_, line)| line.term < leader.raft.term())
+        .any(|(index, line)| {
+            let entry = Position::new(line.term, index);
+            let holds = |other: &&&Node| other.disk.image.term(entry.index) == Some(entry.term);
+            let holders = all.iter().filter(holds).map(|other| other.id()).collect();
+            overlap::is_quorum(leader.raft.membership(), &holders)
+        })
 }

@@ -3,7 +3,8 @@
 //! It deliberately does not know what is in them; what it has to know it is told.
 
 use raft_core::event::RoleName;
-use raft_core::{Envelope, Message, Raft, Term};
+use raft_core::message::AppendOutcome;
+use raft_core::{Envelope, HardState, Message, Raft};
 
 /// Which messages are under way.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
@@ -18,6 +19,10 @@ impl Network {
         if let Err(place) = self.0.binary_search(&id) {
             self.0.insert(place, id);
         }
+    }
+
+    pub(super) fn contains(&self, id: u32) -> bool {
+        self.0.binary_search(&id).is_ok()
     }
 
     pub(super) fn remove(&mut self, id: u32) {
@@ -46,24 +51,67 @@ impl Network {
 /// Terms that are durable only grow, a server is a candidate of a term only when it has just
 /// entered it, and a leader only after that. So an answer to a candidate or leader that has left
 /// office comes too late for ever. So does one to a pre-vote that is over, by its number.
-pub(super) fn is_void(raft: &Raft, durable: Term, envelope: &Envelope) -> bool {
+pub(super) fn is_void(raft: &Raft, durable: HardState, envelope: &Envelope) -> bool {
     let (role, term) = (raft.role(), envelope.term);
     let in_office = |office: RoleName| raft.term() == term && role == office;
     match &envelope.message {
-        Message::RequestVoteReply(_) => term <= durable && !in_office(RoleName::Candidate),
+        Message::RequestVoteReply(_) => term <= durable.term && !in_office(RoleName::Candidate),
         Message::AppendEntriesReply(_)
         | Message::InstallSnapshotReply(_)
         | Message::ReadIndex(_) => {
             let may_yet_lead = in_office(RoleName::Candidate) || in_office(RoleName::Leader);
-            term <= durable && !may_yet_lead
+            term <= durable.term && !may_yet_lead
         }
-        Message::PreVoteReply(_) => term <= durable && role != RoleName::PreCandidate,
-        Message::TimeoutNow | Message::ReadIndexReply(_) | Message::StaleTerm => term < durable,
+        Message::PreVoteReply(_) => term <= durable.term && role != RoleName::PreCandidate,
+        Message::TimeoutNow | Message::ReadIndexReply(_) | Message::StaleTerm => {
+            term < durable.term
+        }
         Message::WrongIncarnation => true,
         Message::PreVote(_)
         | Message::RequestVote(_)
         | Message::AppendEntries(_)
         | Message::InstallSnapshot(_) => false,
+    }
+}
+
+/// The same, given that all refusals get lost: then a message that is at most refused is void, too,
+/// and so is a second request for a vote that was given and whose grant is under way or was heard.
+pub(super) fn is_refused(durable: HardState, envelope: &Envelope) -> bool {
+    let decided = envelope.term == durable.term && durable.vote.is_some();
+    match &envelope.message {
+        Message::RequestVote(_) => envelope.term < durable.term || decided,
+        Message::AppendEntries(_) | Message::InstallSnapshot(_) => envelope.term < durable.term,
+        Message::PreVote(_)
+        | Message::PreVoteReply(_)
+        | Message::RequestVoteReply(_)
+        | Message::AppendEntriesReply(_)
+        | Message::InstallSnapshotReply(_)
+        | Message::TimeoutNow
+        | Message::ReadIndex(_)
+        | Message::ReadIndexReply(_)
+        | Message::StaleTerm
+        | Message::WrongIncarnation => false,
+    }
+}
+
+/// Whether a message that changes nothing now will hardly ever change anything: what it tells is
+/// known. Others are ignored only for the time being, as a request for a vote while a leader is
+/// heard, or a conflict with what was not asked last.
+pub(super) const fn repeats_itself(message: &Message) -> bool {
+    match message {
+        Message::RequestVoteReply(_)
+        | Message::AppendEntries(_)
+        | Message::InstallSnapshotReply(_)
+        | Message::ReadIndexReply(_)
+        | Message::StaleTerm => true,
+        Message::AppendEntriesReply(reply) => matches!(reply.outcome, AppendOutcome::Matched(_)),
+        Message::PreVote(_)
+        | Message::PreVoteReply(_)
+        | Message::RequestVote(_)
+        | Message::InstallSnapshot(_)
+        | Message::TimeoutNow
+        | Message::ReadIndex(_)
+        | Message::WrongIncarnation => false,
     }
 }
 

@@ -9,8 +9,8 @@ use std::sync::Arc;
 
 use raft_core::event::{RoleName, Write};
 use raft_core::{
-    Config, Consistency, Envelope, Event, Index, MemberChange, Membership, Message,
-    NodeId, Output, Position, Raft, Round, SnapshotMeta, Term, Ticket, Time,
+    Config, Consistency, Envelope, Event, Index, MemberChange, Membership, Message, NodeId, Output,
+    Position, Raft, Round, SnapshotMeta, Term, Ticket, Time,
 };
 
 use super::disk::Disk;
@@ -113,7 +113,10 @@ pub(super) enum Fact {
     /// Its commit index is not what it was.
     Committed,
     /// As a leader it committed all up to here, this configuration being in force.
-    LeaderCommitted { entry: Position, membership: Arc<Membership> },
+    LeaderCommitted {
+        entry: Position,
+        membership: Arc<Membership>,
+    },
     /// A read was answered with this barrier.
     ReadReady { ticket: u8, index: Index },
     /// A read won't be answered.
@@ -274,16 +277,20 @@ impl<'a> Step<'a> {
                 changes: self.rules.wishes[usize::from(number)].clone(),
             },
             Input::Abort => Event::AbortMembershipChange,
-            Input::Transfer(target) => {
-                Event::TransferLeadership { ticket: Ticket(0), target: Some(target) }
-            }
+            Input::Transfer(target) => Event::TransferLeadership {
+                ticket: Ticket(0),
+                target: Some(target),
+            },
             Input::Read(number) => Event::Read {
                 ticket: ticket_of_read(number),
                 consistency: Consistency::Linearizable,
             },
             Input::Compact => {
                 let Some(snapshot) = node.raft.snapshot_meta(node.applied).map(Arc::new) else {
-                    self.breaks(Law::Contract, "it has applied what it does not know".to_owned());
+                    self.breaks(
+                        Law::Contract,
+                        "it has applied what it does not know".to_owned(),
+                    );
                     return Vec::new();
                 };
                 if !node.log.agrees_with(&snapshot) {
@@ -291,13 +298,19 @@ impl<'a> Step<'a> {
                 }
                 self.effect.node.disk.snapshot = Arc::clone(&snapshot);
                 // More than may be dropped is asked for.
-                return vec![Event::SnapshotTaken(snapshot), Event::Compact(Index(u64::MAX))];
+                return vec![
+                    Event::SnapshotTaken(snapshot),
+                    Event::Compact(Index(u64::MAX)),
+                ];
             }
             Input::SnapshotArrives => return self.receive_snapshot().into_iter().collect(),
             Input::SnapshotFails => {
                 self.effect.marks.add(Mark::FetchFailed);
                 let failed = self.effect.node.receiving.take();
-                return failed.map(|it| Event::SnapshotFailed(it.last.index)).into_iter().collect();
+                return failed
+                    .map(|it| Event::SnapshotFailed(it.last.index))
+                    .into_iter()
+                    .collect();
             }
             // A restart is no step of the node that was.
             Input::Crash | Input::LoseWrite | Input::Wipe => return Vec::new(),
@@ -321,7 +334,10 @@ impl<'a> Step<'a> {
         let replaced = |later: &Write| {
             later.reset.is_some()
                 || later.truncate.is_some_and(|from| {
-                    write.entries.last().is_some_and(|entry| from <= entry.index)
+                    write
+                        .entries
+                        .last()
+                        .is_some_and(|entry| from <= entry.index)
                 })
         };
         if node.pending.iter().any(replaced) {
@@ -343,7 +359,10 @@ impl<'a> Step<'a> {
                 break;
             }
             for answer in answers {
-                self.effect.node.raft.step(self.now, answer, &mut self.batch);
+                self.effect
+                    .node
+                    .raft
+                    .step(self.now, answer, &mut self.batch);
             }
         }
     }
@@ -360,15 +379,21 @@ impl<'a> Step<'a> {
         self.observe(&out.observations, &out.replies);
         let mut answers = Vec::new();
         for apply in out.apply {
-            answers.extend(self.apply(apply));
+            answers.extend(self.apply(&apply));
         }
         for fetch in out.fetch {
             self.effect.marks.add(Mark::ReadBack);
             let entries = self.effect.node.disk.read(fetch.from, fetch.to);
             if entries.is_empty() {
-                self.breaks(Law::Contract, format!("reads {fetch:?}, which is not there"));
+                self.breaks(
+                    Law::Contract,
+                    format!("reads {fetch:?}, which is not there"),
+                );
             }
-            answers.push(Event::Fetched { reader: fetch.reader, entries: entries.into() });
+            answers.push(Event::Fetched {
+                reader: fetch.reader,
+                entries: entries.into(),
+            });
         }
         for order in out.snapshot {
             self.order(order);
@@ -397,10 +422,10 @@ impl<'a> Step<'a> {
         }
     }
 
-    fn apply(&mut self, apply: raft_core::event::Apply) -> Option<Event> {
+    fn apply(&mut self, apply: &raft_core::event::Apply) -> Option<Event> {
         use raft_core::event::Apply::{Entries, Restore};
         let node = &mut self.effect.node;
-        let last = match &apply {
+        let last = match apply {
             Restore(snapshot) => snapshot.last.index,
             Entries(entries) => {
                 let expected = node.applied.next();
@@ -447,7 +472,8 @@ impl<'a> Step<'a> {
         }
         if let Some(index) = acknowledged_in(&envelope) {
             let log = &self.effect.node.log;
-            let same = disk.image.term(index).is_some() && disk.image.term(index) == log.term(index);
+            let same =
+                disk.image.term(index).is_some() && disk.image.term(index) == log.term(index);
             holds &= same || index <= log.base().index;
         }
         if let Message::ReadIndex(question) = &envelope.message {
@@ -458,7 +484,10 @@ impl<'a> Step<'a> {
             self.effect.facts.push(Fact::Leads { term });
         }
         if !holds {
-            self.breaks(Law::PersistBeforeSend, format!("{envelope:?} but durable is {durable:?}"));
+            self.breaks(
+                Law::PersistBeforeSend,
+                format!("{envelope:?} but durable is {durable:?}"),
+            );
         }
         self.effect.sent.push(envelope);
     }

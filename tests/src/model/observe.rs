@@ -23,8 +23,14 @@ pub(super) struct Seen {
 impl Seen {
     pub(super) fn of(node: &Node) -> Self {
         let configurations = node.log.configurations();
-        let previous = configurations.len().checked_sub(2).and_then(|at| configurations.get(at));
-        let membership = (node.raft.membership_index(), Arc::clone(node.raft.membership()));
+        let previous = configurations
+            .len()
+            .checked_sub(2)
+            .and_then(|at| configurations.get(at));
+        let membership = (
+            node.raft.membership_index(),
+            Arc::clone(node.raft.membership()),
+        );
         Self {
             role: node.raft.role(),
             term: node.raft.term(),
@@ -51,7 +57,11 @@ impl Seen {
                 }
             }
             Observation::Committed(index) => return self.committed(*index, effect),
-            Observation::Membership { index, membership, cause } => {
+            Observation::Membership {
+                index,
+                membership,
+                cause,
+            } => {
                 return self.configured(*index, membership, *cause, effect);
             }
             Observation::Truncated { .. } => effect.marks.add(Mark::Truncated),
@@ -117,11 +127,7 @@ impl Seen {
 
     /// A configuration may be proposed when the one before is committed, and so is an entry of the
     /// term; only a joint one may give way, uncommitted, to the one before it.
-    fn proposed(
-        &self,
-        membership: &Membership,
-        effect: &mut Effect,
-    ) -> Result<(), (Law, String)> {
+    fn proposed(&self, membership: &Membership, effect: &mut Effect) -> Result<(), (Law, String)> {
         let log = &effect.node.log;
         let (index, current) = &self.membership;
         let certain = *index <= self.commit && log.term(self.commit) == Some(self.term);
@@ -133,7 +139,10 @@ impl Seen {
         if certain || returns {
             return Ok(());
         }
-        let why = format!("at commit {} of {}, after {index}: {membership:?}", self.commit, self.term);
+        let why = format!(
+            "at commit {} of {}, after {index}: {membership:?}",
+            self.commit, self.term
+        );
         Err((Law::OneChangeAtATime, why))
     }
 
@@ -141,8 +150,15 @@ impl Seen {
         match reply {
             Reply::ReadReady { ticket, index } => {
                 let leads = effect.node.leads();
-                effect.marks.add(if leads { Mark::ReadAtLeader } else { Mark::ReadAtFollower });
-                let ready = |ticket| Fact::ReadReady { ticket, index: *index };
+                effect.marks.add(if leads {
+                    Mark::ReadAtLeader
+                } else {
+                    Mark::ReadAtFollower
+                });
+                let ready = |ticket| Fact::ReadReady {
+                    ticket,
+                    index: *index,
+                };
                 effect.facts.extend(read_of(*ticket).map(ready));
             }
             Reply::MembershipChanged { .. } => effect.marks.add(Mark::Changed),
@@ -155,7 +171,9 @@ impl Seen {
                 | Refusal::Change(_)
                 | Refusal::BadTarget
                 | Refusal::TimedOut => {
-                    effect.facts.extend(read_of(*ticket).map(|ticket| Fact::ReadOver { ticket }));
+                    effect
+                        .facts
+                        .extend(read_of(*ticket).map(|ticket| Fact::ReadOver { ticket }));
                 }
             },
             Reply::Accepted { .. } | Reply::Unknown { .. } => {}

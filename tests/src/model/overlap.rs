@@ -22,9 +22,8 @@ pub(super) fn check(configurations: &[(Index, Arc<Membership>)]) -> Result<(), S
 
 /// Whether `servers` can decide under `membership`.
 pub(super) fn is_quorum(membership: &Membership, servers: &BTreeSet<NodeId>) -> bool {
-    let majority = |voters: &BTreeSet<NodeId>| {
-        2 * voters.intersection(servers).count() > voters.len()
-    };
+    let majority =
+        |voters: &BTreeSet<NodeId>| 2 * voters.intersection(servers).count() > voters.len();
     majority(membership.voters()) && (!membership.is_joint() || majority(membership.outgoing()))
 }
 

@@ -20,7 +20,11 @@ impl Cluster {
             Action::Timeout { node, hearers: 0 } => format!("{}: timeout", node + 1),
             Action::Timeout { node, hearers } => {
                 let heard = (0..8).filter(|at| hearers & 1 << at != 0).map(|at| at + 1);
-                format!("{}: timeout, heard by {:?}", node + 1, heard.collect::<Vec<_>>())
+                format!(
+                    "{}: timeout, heard by {:?}",
+                    node + 1,
+                    heard.collect::<Vec<_>>()
+                )
             }
             Action::At(node, Act::Transfer(to)) => {
                 format!("{}: transfer leadership to {}", node + 1, to + 1)
@@ -112,7 +116,10 @@ fn print_envelope(envelope: &Envelope) -> String {
         },
         other => format!("{other:?}"),
     };
-    format!("{}->{} t{} {what}", envelope.from, envelope.to, envelope.term)
+    format!(
+        "{}->{} t{} {what}",
+        envelope.from, envelope.to, envelope.term
+    )
 }
 
 fn print_entry(entry: &Entry) -> String {

@@ -53,7 +53,11 @@ impl Cluster {
         let membership = Arc::new(Membership::of_voters(members));
         for at in 0..self.configuration.nodes {
             let founds = self.configuration.voters.contains(&at);
-            let known = if founds { Arc::clone(&membership) } else { Arc::default() };
+            let known = if founds {
+                Arc::clone(&membership)
+            } else {
+                Arc::default()
+            };
             let disk = Disk::new(first_life_of(at), known);
             state.nodes[at] = self.start(Node::start(&self.rules, id_of(at), disk, Round(0)));
         }
@@ -76,17 +80,23 @@ impl Cluster {
             }
             Scene::Lead(at, voters) => {
                 self.campaign(state, at, voters);
-                self.settle(state, at, voters, |node| node.leads());
+                self.settle(state, at, voters, Node::leads);
                 while !self.node(state, at).pending.is_empty() {
                     let sent = self.ask(state, at, Question::Act(Act::Persist));
                     self.send(state, sent);
                 }
-                assert!(self.node(state, at).leads(), "{scene:?} does not come about");
+                assert!(
+                    self.node(state, at).leads(),
+                    "{scene:?} does not come about"
+                );
             }
             Scene::Elect(at, voters) => {
                 self.campaign(state, at, voters);
                 self.settle(state, at, voters, |_| false);
-                assert!(self.node(state, at).leads(), "{scene:?} does not come about");
+                assert!(
+                    self.node(state, at).leads(),
+                    "{scene:?} does not come about"
+                );
             }
             Scene::Propose(at, others) => {
                 self.propose(state, at);
@@ -137,9 +147,8 @@ impl Cluster {
                 return;
             }
             let writes = |node: &usize| among(*node) && !self.node(state, *node).pending.is_empty();
-            let arrives = |id: &&u32| {
-                among(self.receiver(**id)) && among(from(self.messages.get(**id)))
-            };
+            let arrives =
+                |id: &&u32| among(self.receiver(**id)) && among(from(self.messages.get(**id)));
             let sent = if let Some(node) = (0..self.configuration.nodes).find(writes) {
                 self.ask(state, node, Question::Act(Act::Persist))
             } else if let Some(id) = state.network.ids().iter().find(arrives).copied() {
@@ -150,6 +159,9 @@ impl Cluster {
             };
             self.send(state, sent);
         }
-        panic!("a scene of {} does not come to an end", self.configuration.name);
+        panic!(
+            "a scene of {} does not come to an end",
+            self.configuration.name
+        );
     }
 }

@@ -29,16 +29,25 @@ pub(super) struct Line {
 
 impl Line {
     pub(super) fn of(entry: &Entry) -> Self {
-        Self { term: entry.term, says: digest(&entry.payload) }
+        Self {
+            term: entry.term,
+            says: digest(&entry.payload),
+        }
     }
 }
 
 impl Shadow {
     /// The log of a server that starts from this disk.
     pub(super) fn recovered(disk: &Disk) -> Self {
-        let known = (disk.snapshot.membership_index, Arc::clone(&disk.snapshot.membership));
-        let mut shadow =
-            Self { base: disk.base(), lines: Vec::new(), configurations: vec![known] };
+        let known = (
+            disk.snapshot.membership_index,
+            Arc::clone(&disk.snapshot.membership),
+        );
+        let mut shadow = Self {
+            base: disk.base(),
+            lines: Vec::new(),
+            configurations: vec![known],
+        };
         disk.entries().iter().for_each(|entry| shadow.push(entry));
         shadow
     }
@@ -61,9 +70,13 @@ impl Shadow {
     fn push(&mut self, entry: &Entry) {
         self.lines.push(Line::of(entry));
         if let Payload::Membership(membership) = &entry.payload
-            && self.configurations.last().is_none_or(|(index, _)| *index < entry.index)
+            && self
+                .configurations
+                .last()
+                .is_none_or(|(index, _)| *index < entry.index)
         {
-            self.configurations.push((entry.index, Arc::clone(membership)));
+            self.configurations
+                .push((entry.index, Arc::clone(membership)));
         }
     }
 
@@ -72,7 +85,11 @@ impl Shadow {
             let gone = usize::try_from(up_to.since(self.base.index)).unwrap_or(usize::MAX);
             self.lines.drain(..gone);
             self.base = Position::new(term, up_to);
-            let replaced = self.configurations.iter().filter(|(at, _)| *at <= up_to).count();
+            let replaced = self
+                .configurations
+                .iter()
+                .filter(|(at, _)| *at <= up_to)
+                .count();
             self.configurations.drain(..replaced.saturating_sub(1));
         }
     }
@@ -83,7 +100,10 @@ impl Shadow {
 
     pub(super) fn last(&self) -> Position {
         let index = self.base.index.plus(self.lines.len() as u64);
-        Position::new(self.lines.last().map_or(self.base.term, |line| line.term), index)
+        Position::new(
+            self.lines.last().map_or(self.base.term, |line| line.term),
+            index,
+        )
     }
 
     pub(super) fn line(&self, index: Index) -> Option<Line> {
@@ -102,7 +122,10 @@ impl Shadow {
     /// Its entries in order, each with its index.
     pub(super) fn lines(&self) -> impl DoubleEndedIterator<Item = (Index, Line)> + '_ {
         let first = self.base.index.next();
-        self.lines.iter().enumerate().map(move |(at, line)| (first.plus(at as u64), *line))
+        self.lines
+            .iter()
+            .enumerate()
+            .map(move |(at, line)| (first.plus(at as u64), *line))
     }
 
     pub(super) fn configurations(&self) -> &[(Index, Arc<Membership>)] {
@@ -112,7 +135,11 @@ impl Shadow {
     /// Whether a snapshot stands for the beginning of this log.
     pub(super) fn agrees_with(&self, snapshot: &SnapshotMeta) -> bool {
         let last = snapshot.last.index;
-        let below = self.configurations.iter().rev().find(|(index, _)| *index <= last);
+        let below = self
+            .configurations
+            .iter()
+            .rev()
+            .find(|(index, _)| *index <= last);
         self.term(last) == Some(snapshot.last.term)
             && below.is_some_and(|(index, membership)| {
                 *index == snapshot.membership_index && *membership == snapshot.membership
@@ -122,16 +149,18 @@ impl Shadow {
     /// Whether `self` is `earlier` with entries appended, as far as both retain them.
     pub(super) fn extends(&self, earlier: &Self) -> bool {
         earlier.last().index <= self.last().index
-            && earlier.lines().all(|(index, line)| {
-                index <= self.base.index || self.line(index) == Some(line)
-            })
+            && earlier
+                .lines()
+                .all(|(index, line)| index <= self.base.index || self.line(index) == Some(line))
     }
 
     /// Whether the two logs, if they agree on an entry, agree on all before it (Raft Figure 3).
     pub(super) fn matches(&self, other: &Self) -> bool {
         let mut agreed = false;
         for (index, line) in self.lines().rev() {
-            let Some(theirs) = other.line(index) else { continue };
+            let Some(theirs) = other.line(index) else {
+                continue;
+            };
             agreed |= line.term == theirs.term;
             if agreed && line != theirs {
                 return false;
@@ -156,7 +185,13 @@ mod tests {
     fn shadow(base: u64, terms: &[u64]) -> Shadow {
         Shadow {
             base: Position::new(Term(u64::from(base > 0)), Index(base)),
-            lines: terms.iter().map(|term| Line { term: Term(*term), says: *term }).collect(),
+            lines: terms
+                .iter()
+                .map(|term| Line {
+                    term: Term(*term),
+                    says: *term,
+                })
+                .collect(),
             configurations: Vec::new(),
         }
     }

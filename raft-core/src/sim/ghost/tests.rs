@@ -904,8 +904,9 @@ fn nine_to_eleven_what_is_applied() {
     let lab = steady();
     let log = lab.nodes[1].log.clone();
     let apply = |node: u64, entries: Vec<Entry>| {
-        lab.clone()
-            .step(node, |_, out| out.apply.push(Apply::Entries(entries.into())))
+        lab.clone().step(node, |_, out| {
+            out.apply.push(Apply::Entries(entries.into()));
+        })
     };
     apply(1, log.clone()).expect("committed and durable");
     objects(apply(1, log[1..].to_vec()), "11: entries are applied");
