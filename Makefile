@@ -10,7 +10,7 @@ export PATH := $(CARGO_HOME)/bin:$(PATH)
 
 # How much `make test` does of what can go on for ever; give more for a long run.
 SEEDS ?= 5000
-STATES ?= 1000000
+STATES ?= 1200000
 
 help: ## Show this list
 	@sed -n 's/^\([a-z]*\):.*## /  make \1	/p' Makefile
@@ -25,7 +25,7 @@ simulate: tools ## SEEDS=5000 simulated clusters in a world of faults
 	@echo "==> $(SEEDS) simulated clusters"
 	@cargo run --quiet --release -p raft-tests --bin simulate -- --seeds $(SEEDS)
 
-explore: tools ## STATES=1000000 states of each of the small clusters of the model checker
+explore: tools ## STATES=1200000 states of each of the small clusters of the model checker
 	@echo "==> $(STATES) states of each small cluster"
 	@cargo run --quiet --release -p raft-tests --bin explore -- --states $(STATES)
 

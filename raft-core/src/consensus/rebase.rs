@@ -38,6 +38,17 @@ impl Raft {
         self.server.asked = asked;
     }
 
+    /// Forgets repetitions among the messages that are held back: to a network that may double each
+    /// of them it is all the same.
+    pub fn merge_held(&mut self) {
+        let held = std::mem::take(&mut self.server.held);
+        for envelope in held {
+            if !self.server.held.contains(&envelope) {
+                self.server.held.push(envelope);
+            }
+        }
+    }
+
     fn for_each_time(&mut self, change: &mut dyn FnMut(&mut Time)) {
         self.server.heard_leader.iter_mut().for_each(&mut *change);
         self.server.writes.for_each_time(change);

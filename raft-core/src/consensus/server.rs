@@ -55,7 +55,7 @@ pub(super) struct Server {
     /// When a leader was last heard from: the promise not to vote against it (§6, leases).
     pub(super) heard_leader: Option<Time>,
     /// Messages that must not leave before term and vote are durable.
-    held: Vec<Envelope>,
+    pub(super) held: Vec<Envelope>,
     /// Acknowledged state was lost; no vote and no campaign before it is here again.
     pub(super) quarantine: Option<Watermark>,
 }

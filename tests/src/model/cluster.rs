@@ -21,6 +21,10 @@ use super::node::{Effect, Fact, Input, Node, Rules};
 /// No configuration has more nodes.
 pub(super) const NODES_MAX: usize = 4;
 
+/// How many different steps of one node are kept at the most, at some 9 KB each: what does not fit
+/// is left out, as if the number of states were reached.
+const STEPS_MAX: u32 = 500_000;
+
 /// A configuration to be explored, and all that was found out about it.
 pub struct Cluster {
     pub(super) configuration: Configuration,
@@ -692,7 +696,9 @@ impl Model for Cluster {
     }
 
     fn actions(&self, state: &State, actions: &mut Vec<Action>) {
-        if self.checked() >= self.checked_max.load(Ordering::Relaxed) {
+        let checked_max = self.checked_max.load(Ordering::Relaxed);
+        let full = checked_max < u64::MAX && self.steps.len() >= STEPS_MAX;
+        if full || self.checked() >= checked_max {
             return;
         }
         self.checked.fetch_add(1, Ordering::Relaxed);

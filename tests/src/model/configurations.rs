@@ -168,18 +168,13 @@ fn elections() -> Configuration {
         term_max: 2,
         log_max: 2,
         bounds: &[
+            (Bound::Timeouts, 2),
             (Bound::Crashes, 1),
             (Bound::Repeats, 1),
-            (Bound::Batches, 1),
         ],
         twins: Some((1, 2)),
         setup: &[Scene::Timeout(0)],
-        marks: &[
-            Mark::Elected,
-            Mark::WritesLost,
-            Mark::Repeated,
-            Mark::Batched,
-        ],
+        marks: &[Mark::Elected, Mark::WritesLost, Mark::Repeated],
         ..PLAIN
     }
 }
@@ -190,10 +185,15 @@ fn durability() -> Configuration {
         name: "durability",
         about: "3 voters with a leader, writes under way, a crash",
         disks: Disks::Slow,
-        term_max: 2,
+        term_max: 3,
         log_max: 3,
         messages_max: 6,
-        bounds: &[(Bound::Crashes, 1), (Bound::Proposals, 1)],
+        bounds: &[
+            (Bound::Timeouts, 3),
+            (Bound::Crashes, 2),
+            (Bound::Proposals, 1),
+            (Bound::Heartbeats, 1),
+        ],
         twins: Some((1, 2)),
         setup: &[Scene::Elect(0, &[1, 2])],
         marks: &[
@@ -216,7 +216,11 @@ fn late_writes() -> Configuration {
         term_max: 3,
         log_max: 3,
         messages_max: 6,
-        bounds: &[(Bound::Crashes, 1)],
+        bounds: &[
+            (Bound::Timeouts, 2),
+            (Bound::Crashes, 1),
+            (Bound::Heartbeats, 1),
+        ],
         setup: &[
             Scene::Elect(0, &[1, 2]),
             Scene::Accept(0),
@@ -411,12 +415,13 @@ fn slow_snapshots() -> Configuration {
         name: "slow-snapshots",
         about: "3 voters, a snapshot replaces a log while writes are under way",
         disks: Disks::Slow,
-        term_max: 2,
+        term_max: 3,
         log_max: 3,
         messages_max: 6,
         bounds: &[
+            (Bound::Timeouts, 2),
             (Bound::Crashes, 1),
-            (Bound::Heartbeats, 1),
+            (Bound::Heartbeats, 2),
             (Bound::Compactions, 1),
         ],
         setup: &[
@@ -531,6 +536,7 @@ fn lost_tail() -> Configuration {
         bounds: &[(Bound::Losses, 1), (Bound::Proposals, 1)],
         twins: Some((1, 2)),
         setup: &[Scene::Elect(0, &[1, 2])],
+        loses_echoes: false,
         marks: &[
             Mark::Quarantined,
             Mark::Released,
@@ -549,15 +555,18 @@ fn two_voters() -> Configuration {
         nodes: 2,
         voters: &[0, 1],
         disks: Disks::Slow,
-        term_max: 2,
+        term_max: 3,
         log_max: 3,
         messages_max: 6,
         bounds: &[
             (Bound::Losses, 1),
             (Bound::Crashes, 1),
             (Bound::Proposals, 1),
+            (Bound::Timeouts, 3),
+            (Bound::Heartbeats, 1),
         ],
         setup: &[Scene::Elect(0, &[1])],
+        loses_echoes: false,
         marks: &[
             Mark::Quarantined,
             Mark::Released,
@@ -594,6 +603,7 @@ fn wiped() -> Configuration {
         bounds: &[(Bound::Wipes, 1), (Bound::Proposals, 1)],
         wiped: &[1],
         setup: &[Scene::Elect(0, &[1, 2])],
+        loses_echoes: false,
         marks: &[Mark::OtherLife, Mark::Elected, Mark::Committed],
         ..PLAIN
     }
@@ -605,11 +615,12 @@ fn wiped_unbound() -> Configuration {
         name: "wiped-unbound",
         about: "3 voters of unknown incarnations, one of which comes back wiped",
         unbound: true,
-        term_max: 2,
-        log_max: 4,
-        bounds: &[(Bound::Wipes, 1)],
+        term_max: 3,
+        log_max: 6,
+        bounds: &[(Bound::Wipes, 1), (Bound::Heartbeats, 1)],
         wiped: &[1],
         setup: &[Scene::Lead(0, &[1])],
+        loses_echoes: false,
         marks: &[Mark::Elected, Mark::Committed],
         ..PLAIN
     }

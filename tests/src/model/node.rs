@@ -535,6 +535,7 @@ impl<'a> Step<'a> {
         // A campaign may have the number of an earlier one, since the network loses what belongs to
         // that one; so the number of campaigns tells no states apart.
         node.raft.recount_questions(node.questions);
+        node.raft.merge_held();
         self.effect
     }
 
