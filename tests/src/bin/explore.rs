@@ -35,7 +35,10 @@ struct Arguments {
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let all = configurations::all();
+    let mut all = configurations::all();
+    if arguments.list || !arguments.names.is_empty() {
+        all.extend(configurations::known_limits());
+    }
     if arguments.list {
         for one in &all {
             println!("{:<14} {}", one.name, one.about);
