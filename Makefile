@@ -19,7 +19,7 @@ test: unit simulate explore mutants ## All tests: those below, one after the oth
 
 unit: tools ## The test suites of the workspace
 	@echo "==> cargo test --workspace --release (build directory $(CARGO_TARGET_DIR))"
-	@cargo test --workspace --release
+	@cargo test --workspace --release --features raft-log/rocksdb
 
 simulate: tools ## SEEDS=5000 simulated clusters in a world of faults
 	@echo "==> $(SEEDS) simulated clusters"
@@ -33,5 +33,5 @@ mutants: tools ## Known Raft bugs, planted one at a time: the tests must notice 
 	@echo "==> planted bugs"
 	@cargo run --quiet --release -p raft-tests --bin mutants
 
-tools: ## Install the system packages that are missing: a C linker, git, make
+tools: ## Install the system packages that are missing: a C linker, clang, git, make
 	@sh .ci/tools

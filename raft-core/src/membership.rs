@@ -94,6 +94,28 @@ impl Membership {
         }
     }
 
+    /// The configuration of these parts; `None` if they can't be one. What [`Membership::members`],
+    /// [`Membership::voters`], [`Membership::outgoing`] and [`Membership::leaving`] gave is one.
+    #[must_use]
+    pub fn from_parts(
+        members: BTreeMap<NodeId, Member>,
+        voters: BTreeSet<NodeId>,
+        outgoing: BTreeSet<NodeId>,
+        leaving: BTreeSet<NodeId>,
+    ) -> Option<Self> {
+        let mut named = voters.union(&outgoing);
+        let is_legal = named.all(|id| members.contains_key(id))
+            && leaving.is_subset(&outgoing)
+            && leaving.is_disjoint(&voters)
+            && (outgoing.is_empty() || !voters.is_empty());
+        is_legal.then_some(Self {
+            members,
+            voters,
+            outgoing,
+            leaving,
+        })
+    }
+
     /// All members in the order of their ids, those on their way out included.
     pub fn members(&self) -> impl Iterator<Item = (NodeId, &Member)> {
         self.members.iter().map(|(id, member)| (*id, member))
@@ -145,6 +167,12 @@ impl Membership {
     #[must_use]
     pub const fn outgoing(&self) -> &BTreeSet<NodeId> {
         &self.outgoing
+    }
+
+    /// The outgoing voters that are no members any more once the joint configuration is left.
+    #[must_use]
+    pub const fn leaving(&self) -> &BTreeSet<NodeId> {
+        &self.leaving
     }
 
     /// Whether messages of `id` in this life of its storage are those of the member.
@@ -360,6 +388,29 @@ mod tests {
         );
         assert_eq!(joint.left(), target);
         assert!(target.contains(NodeId(2)) && !target.is_voter(NodeId(2)));
+    }
+
+    #[test]
+    fn a_configuration_is_the_sum_of_its_parts() {
+        let old = voters(&[1, 2, 3]);
+        let changes = [voter(4), MemberChange::Remove(NodeId(1))];
+        let joint = old.towards(&old.changed(&changes).expect("legal"));
+        let parts = |outgoing: &BTreeSet<NodeId>| {
+            let members = joint.members().map(|(id, member)| (id, member.clone()));
+            let (voters, leaving) = (joint.voters().clone(), joint.leaving().clone());
+            Membership::from_parts(members.collect(), voters, outgoing.clone(), leaving)
+        };
+        assert_eq!(parts(joint.outgoing()), Some(joint.clone()));
+        assert_eq!(
+            parts(&BTreeSet::new()),
+            None,
+            "one leaves who was not there"
+        );
+        assert_eq!(
+            parts(&BTreeSet::from([NodeId(9)])),
+            None,
+            "a voter is no member"
+        );
     }
 
     #[test]

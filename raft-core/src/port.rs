@@ -3,8 +3,12 @@
 //! All three are synchronous; the shell decides on which thread each is called. This file knows no
 //! implementation.
 
+mod snapshot;
+
+pub use snapshot::{Manifest, SnapshotFile, SnapshotReceiver, SnapshotSink, SnapshotSource};
+
 use std::fmt;
-use std::io::{Read, Write as WriteBytes};
+use std::io;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -14,13 +18,68 @@ use crate::event::Write;
 use crate::message::Envelope;
 use crate::types::{Index, Term};
 
+/// What kind of trouble it is: what an operator has to do depends on it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PortErrorKind {
+    /// There is no room left. With more room a restart will do.
+    Full,
+    /// The system failed to read, write or sync.
+    Broken,
+    /// What is stored is not what was written.
+    Damaged,
+    /// The port was asked for what its contract forbids, or what is not there.
+    Misused,
+}
+
 /// Why a store or machine can't go on. It is final: the node stops, and nothing is tried again.
 #[derive(Debug)]
 pub struct PortError {
+    /// What kind of trouble it is.
+    pub kind: PortErrorKind,
     /// What was being done, to what.
     pub context: String,
     /// What the system said, if it did.
-    pub source: Option<std::io::Error>,
+    pub source: Option<io::Error>,
+}
+
+impl PortError {
+    /// The system said `source` while doing what `context` says.
+    #[must_use]
+    pub fn io(context: impl Into<String>, source: io::Error) -> Self {
+        let is_full = matches!(
+            source.kind(),
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
+        );
+        Self {
+            kind: if is_full {
+                PortErrorKind::Full
+            } else {
+                PortErrorKind::Broken
+            },
+            context: context.into(),
+            source: Some(source),
+        }
+    }
+
+    /// What was found is not what was written.
+    #[must_use]
+    pub fn damaged(context: impl Into<String>) -> Self {
+        Self {
+            kind: PortErrorKind::Damaged,
+            context: context.into(),
+            source: None,
+        }
+    }
+
+    /// The contract does not allow that.
+    #[must_use]
+    pub fn misused(context: impl Into<String>) -> Self {
+        Self {
+            kind: PortErrorKind::Misused,
+            context: context.into(),
+            source: None,
+        }
+    }
 }
 
 impl fmt::Display for PortError {
@@ -38,15 +97,26 @@ impl std::error::Error for PortError {
     }
 }
 
+/// How much the log of a group holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LogUsage {
+    /// The entries retained.
+    pub entries: u64,
+    /// The bytes they take.
+    pub bytes: u64,
+}
+
 /// Durable memory: the log, term and vote, and snapshots.
 pub trait LogStore: Send {
-    /// What is there. Called once, before all else.
+    /// What is there. Called before all else. A store that was never founded says an incarnation of
+    /// [`Incarnation::UNBOUND`](crate::types::Incarnation::UNBOUND).
     ///
     /// # Errors
     /// When what is there can't be read, or can't be told from damage.
     fn recover(&mut self) -> Result<Recovered, PortError>;
 
-    /// Makes a freshly created store hold the founding state.
+    /// Makes a freshly created store hold the founding state, which has no entries: what
+    /// [`Recovered::bootstrap`] and [`Recovered::blank`] say. Durable on return.
     ///
     /// # Errors
     /// When the store is not empty, or can't be written.
@@ -59,17 +129,22 @@ pub trait LogStore: Send {
     /// When durability is not certain. From then on every call must fail.
     fn write(&mut self, writes: &[Write]) -> Result<(), PortError>;
 
-    /// The entries of `from..=to`, at least one, then as many as fit into `bytes_max`.
+    /// The entries of `from..=to`, at least one, then as many as fit into `bytes_max` by
+    /// [`Entry::weight`]. None if the first is not there, or not any more.
     ///
     /// # Errors
     /// When they can't be read, or are damaged.
     fn read(&self, from: Index, to: Index, bytes_max: u64) -> Result<Vec<Entry>, PortError>;
 
-    /// Allows the store to drop the entries at and below `up_to`.
+    /// Allows the store to drop the entries at and below `up_to`, an index that a snapshot covers.
+    /// It may keep some of them; after a restart it has them, or not.
     ///
     /// # Errors
     /// When the store can't be written.
     fn purge(&mut self, up_to: Index) -> Result<(), PortError>;
+
+    /// How much is retained.
+    fn usage(&self) -> LogUsage;
 
     /// Begins a snapshot. It exists once [`SnapshotSink::finish`] has returned.
     ///
@@ -80,41 +155,21 @@ pub trait LogStore: Send {
         meta: Arc<SnapshotMeta>,
     ) -> Result<Box<dyn SnapshotSink>, PortError>;
 
-    /// The newest snapshot that is complete, with what it stands for.
+    /// The newest snapshot that is complete.
     ///
     /// # Errors
     /// When it can't be read, or is damaged.
-    fn open_snapshot(&self) -> Result<Option<OpenSnapshot>, PortError>;
-}
+    fn open_snapshot(&self) -> Result<Option<Box<dyn SnapshotSource>>, PortError>;
 
-/// A snapshot and what it stands for.
-pub type OpenSnapshot = (Arc<SnapshotMeta>, Box<dyn SnapshotSource>);
-
-/// Takes the files of a snapshot that is being made.
-pub trait SnapshotSink: Send {
-    /// Adds a file. Names are unique within a snapshot.
+    /// Begins to receive the snapshot of this manifest, or goes on where an earlier attempt was
+    /// left.
     ///
     /// # Errors
-    /// When it can't be written.
-    fn add(&mut self, name: &str, content: &mut dyn Read) -> Result<(), PortError>;
-
-    /// Makes all files durable under their manifest, and with it the snapshot exist.
-    ///
-    /// # Errors
-    /// When durability is not certain; the snapshot does not exist then.
-    fn finish(self: Box<Self>) -> Result<(), PortError>;
-}
-
-/// The immutable, named files of a snapshot.
-pub trait SnapshotSource: Send {
-    /// The names, in order.
-    fn names(&self) -> Vec<String>;
-
-    /// Copies a file's content out, after its checksum has been found right.
-    ///
-    /// # Errors
-    /// When there is no such file, or it is damaged.
-    fn copy(&self, name: &str, to: &mut dyn WriteBytes) -> Result<(), PortError>;
+    /// When the manifest is no good, or the store can't be written.
+    fn receive_snapshot(
+        &mut self,
+        manifest: Manifest,
+    ) -> Result<Box<dyn SnapshotReceiver>, PortError>;
 }
 
 /// A committed command, with the place that makes it unique.

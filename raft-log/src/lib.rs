@@ -1,4 +1,9 @@
 //! Durability for `raft-core`: the segmented write-ahead log, hard state and the snapshot store.
 //!
-//! Nothing is built here yet. This crate will implement the core's log port on real disks.
 //! It deliberately knows nothing of the network, of elections, or of what a command means.
+
+#![forbid(unsafe_code)]
+
+#[expect(dead_code, reason = "the log that uses it is being built")]
+mod codec;
+pub mod disk;

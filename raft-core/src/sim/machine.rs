@@ -283,45 +283,16 @@ impl StateMachine for Registers {
 }
 
 fn broken(what: &str) -> PortError {
-    PortError {
-        context: format!("{what} can't be read"),
-        source: None,
-    }
+    PortError::damaged(format!("{what} can't be read"))
 }
 
 #[cfg(test)]
 mod tests {
-    use std::io::Write;
+    use std::sync::Arc;
 
     use super::*;
+    use crate::sim::disk::ImageSink;
     use crate::sim::rng::Rng;
-
-    #[derive(Default)]
-    struct Files(BTreeMap<String, Vec<u8>>);
-
-    impl SnapshotSink for Files {
-        fn add(&mut self, name: &str, content: &mut dyn Read) -> Result<(), PortError> {
-            let mut file = Vec::new();
-            content.read_to_end(&mut file).expect("memory");
-            self.0.insert(name.to_owned(), file);
-            Ok(())
-        }
-
-        fn finish(self: Box<Self>) -> Result<(), PortError> {
-            Ok(())
-        }
-    }
-
-    impl SnapshotSource for Files {
-        fn names(&self) -> Vec<String> {
-            self.0.keys().cloned().collect()
-        }
-
-        fn copy(&self, name: &str, to: &mut dyn Write) -> Result<(), PortError> {
-            to.write_all(&self.0[name]).expect("memory");
-            Ok(())
-        }
-    }
 
     fn command(client: u64, sequence: u64, floor: u64, action: Action) -> Bytes {
         Command {
@@ -457,9 +428,10 @@ mod tests {
             let cut = rng.below(60);
             for index in 1..=60 {
                 if index == cut {
-                    let mut files = Files::default();
-                    whole.snapshot(&mut files).expect("memory");
-                    restored.restore(Index(index - 1), &files).expect("whole");
+                    let mut sink = ImageSink::default();
+                    whole.snapshot(&mut sink).expect("memory");
+                    let image = sink.into_image(Arc::default());
+                    restored.restore(Index(index - 1), &image).expect("whole");
                     assert_eq!(restored.durable(), Index(index - 1));
                 }
                 let command = random(&mut rng, index / 3);
