@@ -117,6 +117,9 @@ pub struct Recovered {
     pub applied: Index,
     /// How far the server had acknowledged before.
     pub watermark: Watermark,
+    /// Whether the store knows that it has not all that the watermark says, however long its log
+    /// may seem: what was lost may have been a truncation, which brings back what it removed.
+    pub lost: bool,
 }
 
 impl Recovered {

@@ -4,6 +4,14 @@
 
 #![forbid(unsafe_code)]
 
-#[expect(dead_code, reason = "the log that uses it is being built")]
 mod codec;
+pub mod config;
 pub mod disk;
+mod error;
+pub mod format;
+pub mod snapshot;
+mod wal;
+
+pub use config::{Identity, Preparation, WalConfig};
+pub use error::OpenError;
+pub use wal::{Finding, Report, Wal, WalLog};

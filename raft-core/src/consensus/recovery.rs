@@ -13,7 +13,8 @@ pub(super) fn lost(recovered: &Recovered) -> bool {
     let (found, relied_on) = (recovered.hard_state, recovered.watermark);
     let lost_vote =
         found.term == relied_on.term && relied_on.vote.is_some() && found.vote != relied_on.vote;
-    found.term < relied_on.term
+    recovered.lost
+        || found.term < relied_on.term
         || lost_vote
         || recovered.last.max(recovered.snapshot.last.index) < relied_on.index
 }
@@ -107,6 +108,16 @@ mod tests {
         check(hard(3, 1), (hard(3, 1), 6), true);
         check(hard(3, 0), (hard(3, 1), 5), true);
         check(hard(2, 1), (hard(3, 1), 5), true);
+    }
+
+    #[test]
+    fn a_log_that_is_long_enough_can_have_lost_all_the_same() {
+        let whole = found(hard(3, 1), (hard(3, 1), 5));
+        let lossy = Recovered {
+            lost: true,
+            ..whole.clone()
+        };
+        assert_eq!((lost(&whole), lost(&lossy)), (false, true));
     }
 
     #[test]

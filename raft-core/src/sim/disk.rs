@@ -363,6 +363,7 @@ impl Disk {
             memberships,
             applied,
             watermark: self.watermark,
+            lost: self.lost.is_some(),
         }
     }
 }

@@ -1,0 +1,1 @@
+//! Tests of the store as a whole, on a real disk.

@@ -1,0 +1,74 @@
+//! Where everything is found: the groups, and the files of the segments.
+//!
+//! This file reads and writes no entry.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use raft_core::GroupId;
+use raft_core::port::PortError;
+
+use super::group::{Group, Impossible, Place};
+use super::watermark::WatermarkFile;
+use crate::disk::DiskFile;
+use crate::format::Record;
+
+pub(super) struct Index {
+    pub(super) groups: BTreeMap<GroupId, Group>,
+    /// By number.
+    pub(super) segments: BTreeMap<u32, Arc<dyn DiskFile>>,
+}
+
+impl Index {
+    /// The record happened.
+    pub(super) fn apply(
+        &mut self,
+        group: GroupId,
+        record: &Record,
+        place: Place,
+    ) -> Result<(), Impossible> {
+        if let Record::Checkpoint(checkpoint) = record {
+            let known = self.groups.entry(group);
+            known.or_insert_with(|| Group::at(checkpoint));
+            return Ok(());
+        }
+        match self.groups.get_mut(&group) {
+            Some(state) => state.apply(record, place),
+            None => Err(Impossible(format!("group {group} was never founded"))),
+        }
+    }
+
+    /// Writes what the group lets others rely on; whether it has to be synced. While something is
+    /// lost, what was relied on before it was lost stays.
+    pub(super) fn write_watermark(
+        &self,
+        group: GroupId,
+        file: &mut WatermarkFile,
+        sequence: u64,
+    ) -> Result<bool, PortError> {
+        let Some(state) = self.groups.get(&group) else {
+            return Ok(false);
+        };
+        let (said, is_lost) = (state.watermark(), state.lost.is_some());
+        if is_lost
+            && file
+                .get(group)
+                .is_some_and(|slot| slot.lost && slot.watermark == said)
+        {
+            return Ok(false);
+        }
+        file.put(group, state.incarnation, sequence, (said, is_lost))
+            .map_err(|error| PortError::io("write the watermark", error))
+    }
+
+    /// The first segment that holds an entry.
+    pub(super) fn first_segment(&self) -> Option<u32> {
+        self.groups.values().filter_map(Group::first_segment).min()
+    }
+
+    pub(super) fn oldest(&self) -> Option<GroupId> {
+        let holds = |(group, state): (&GroupId, &Group)| Some((state.first_segment()?, *group));
+        let oldest = self.groups.iter().filter_map(holds).min();
+        oldest.map(|(_, group)| group)
+    }
+}

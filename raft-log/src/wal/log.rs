@@ -1,0 +1,323 @@
+//! One group's share of the log: the core's `LogStore`.
+//!
+//! This file knows the port's contract and turns calls into records. It does not know how records
+//! reach the disk.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use raft_core::event::Write;
+use raft_core::port::{
+    LogStore, LogUsage, Manifest, PortError, SnapshotReceiver, SnapshotSink, SnapshotSource,
+};
+use raft_core::{Entry, GroupId, Index, Position, Recovered, SnapshotMeta};
+
+use super::group::{Group, Impossible, Place};
+use super::report::Finding;
+use super::{Shared, files, lock};
+use crate::disk::DiskFile;
+use crate::format::{Checkpoint, Record, Salt, decode_record};
+use crate::snapshot::{SnapshotConfig, SnapshotStore};
+
+/// Entries that lie closer together than this are read in one go.
+const READ_GAP_MAX: u64 = 4096;
+/// So much is read in one go, at least one entry.
+const READ_BYTES_MAX: u64 = 1 << 20;
+
+/// One group's share of the log.
+pub struct WalLog {
+    shared: Arc<Shared>,
+    group: GroupId,
+    snapshots: SnapshotStore,
+}
+
+impl WalLog {
+    pub(super) fn new(shared: Arc<Shared>, group: GroupId) -> Result<Self, PortError> {
+        let config = SnapshotConfig {
+            retained: shared.config.snapshots_retained.max(1),
+            ..SnapshotConfig::default()
+        };
+        let dir = files::snapshots(group);
+        let snapshots = SnapshotStore::open(Arc::clone(&shared.disk), dir, config)?;
+        for bad in snapshots.found_bad() {
+            let what = bad.to_string();
+            lock(&shared.report).add(Finding::BadSnapshot { group, what });
+        }
+        Ok(Self {
+            shared,
+            group,
+            snapshots,
+        })
+    }
+
+    /// Where the group's snapshots are kept.
+    #[must_use]
+    pub const fn snapshots(&self) -> &SnapshotStore {
+        &self.snapshots
+    }
+
+    fn commit_one(&self, record: Record) -> Result<(), PortError> {
+        let mut work = self.shared.work();
+        work.push(self.group, record);
+        self.shared.commit(work)
+    }
+
+    /// Calls `look` with what is known of the group, if it was founded.
+    fn with_group<T>(&self, look: impl FnOnce(&mut Group) -> T) -> Option<T> {
+        lock(&self.shared.index)
+            .groups
+            .get_mut(&self.group)
+            .map(look)
+    }
+
+    /// Up to where the log may be dropped: not beyond what a snapshot covers. Everything that could
+    /// still be needed to take an older snapshot into use, or to follow one that is being
+    /// transferred, stays.
+    fn purgeable(&self, up_to: Index) -> Index {
+        let founding = self.with_group(|state| state.founding.last.index);
+        let oldest = self.snapshots.metas().first().map(|meta| meta.last.index);
+        let covered = oldest.or(founding).unwrap_or_default();
+        let pinned = self.snapshots.pinned().unwrap_or(covered);
+        up_to.min(covered).min(pinned)
+    }
+
+    /// The log does not reach back to any snapshot: it is no use, and begins anew at the newest.
+    fn start_over(&self, snapshot: &SnapshotMeta, base: Position) -> Result<(), PortError> {
+        lock(&self.shared.report).add(Finding::SnapshotMissing {
+            group: self.group,
+            base,
+            snapshot: snapshot.last,
+        });
+        self.with_group(|state| state.lost = Some(state.watermark()));
+        // The same batch that drops the entries would raise the watermark; so what others rely on
+        // is written before it.
+        self.shared.write_watermark(self.group)?;
+        self.commit_one(Record::Reset(snapshot.last))
+    }
+}
+
+impl LogStore for WalLog {
+    fn recover(&mut self) -> Result<Recovered, PortError> {
+        self.shared.latched()?;
+        let known = self.with_group(|state| (Arc::clone(&state.founding), state.base));
+        let Some((founding, base)) = known else {
+            return Ok(Recovered::default());
+        };
+        let newest = self.snapshots.newest();
+        let newest = newest.filter(|meta| meta.last.index >= founding.last.index);
+        let snapshot = newest.unwrap_or(founding);
+        if snapshot.last.index < base.index {
+            self.start_over(&snapshot, base)?;
+        }
+        let recovered = self.with_group(|state| Recovered {
+            incarnation: state.incarnation,
+            hard_state: state.hard_state,
+            snapshot: SnapshotMeta::clone(&snapshot),
+            base: state.base,
+            terms: state.terms(),
+            last: state.last(),
+            memberships: state.memberships(),
+            applied: Index(0),
+            watermark: state.watermark(),
+            lost: state.lost.is_some(),
+        });
+        Ok(recovered.unwrap_or_default())
+    }
+
+    fn found(&mut self, founding: &Recovered) -> Result<(), PortError> {
+        self.shared.latched()?;
+        if self.with_group(|_| ()).is_some() {
+            return Err(PortError::misused(format!(
+                "group {} was founded before: its log can't be founded again",
+                self.group
+            )));
+        }
+        if founding.last != founding.base.index || founding.base != founding.snapshot.last {
+            return Err(PortError::misused("a group is founded without entries"));
+        }
+        let checkpoint = Checkpoint {
+            incarnation: founding.incarnation,
+            founding: Arc::new(founding.snapshot.clone()),
+            hard_state: founding.hard_state,
+            base: founding.base,
+            terms: Vec::new(),
+            last: founding.last,
+        };
+        self.commit_one(Record::Checkpoint(Box::new(checkpoint)))
+    }
+
+    fn write(&mut self, writes: &[Write]) -> Result<(), PortError> {
+        self.shared.latched()?;
+        let mut work = self.shared.work();
+        let mut has_reset = false;
+        let checked = self.with_group(|state| {
+            let mut bounds = state.bounds();
+            for write in writes {
+                has_reset |= write.reset.is_some();
+                for record in records(write) {
+                    bounds.admit(&record)?;
+                    work.push(self.group, record);
+                }
+            }
+            Ok(())
+        });
+        let unknown = || Err(Impossible("it was never founded".to_owned()));
+        checked.unwrap_or_else(unknown).map_err(|impossible| {
+            PortError::misused(format!("group {}: {}", self.group, impossible.0))
+        })?;
+        if !work.is_empty() {
+            self.shared.commit(work)?;
+        }
+        if has_reset {
+            self.shared.drop_segments()?;
+        }
+        Ok(())
+    }
+
+    fn read(&self, from: Index, to: Index, bytes_max: u64) -> Result<Vec<Entry>, PortError> {
+        self.shared.latched()?;
+        let mut entries = Vec::new();
+        let mut budget = bytes_max;
+        let mut next = from;
+        while next <= to {
+            let run = self.run(next, to, budget);
+            let Some((places, file)) = run else {
+                break;
+            };
+            for entry in self.read_run(&places, &*file)? {
+                if entry.weight() > budget && !entries.is_empty() {
+                    return Ok(entries);
+                }
+                budget = budget.saturating_sub(entry.weight());
+                next = entry.index.next();
+                entries.push(entry);
+            }
+        }
+        Ok(entries)
+    }
+
+    fn purge(&mut self, up_to: Index) -> Result<(), PortError> {
+        self.shared.latched()?;
+        let up_to = self.purgeable(up_to);
+        let position = self.with_group(|state| {
+            let up_to = up_to.min(state.last());
+            let is_new = up_to > state.base.index;
+            state.position(up_to).filter(|_| is_new)
+        });
+        if let Some(position) = position.flatten() {
+            self.commit_one(Record::Purge(position))?;
+        }
+        self.shared.drop_segments()
+    }
+
+    fn usage(&self) -> LogUsage {
+        let usage = self.with_group(|state| state.usage());
+        let (entries, bytes) = usage.unwrap_or_default();
+        LogUsage { entries, bytes }
+    }
+
+    fn create_snapshot(
+        &mut self,
+        meta: Arc<SnapshotMeta>,
+    ) -> Result<Box<dyn SnapshotSink>, PortError> {
+        self.shared.latched()?;
+        self.snapshots.create(meta)
+    }
+
+    fn open_snapshot(&self) -> Result<Option<Box<dyn SnapshotSource>>, PortError> {
+        self.snapshots.open_newest()
+    }
+
+    fn receive_snapshot(
+        &mut self,
+        manifest: Manifest,
+    ) -> Result<Box<dyn SnapshotReceiver>, PortError> {
+        self.shared.latched()?;
+        self.snapshots.receive(manifest)
+    }
+}
+
+impl WalLog {
+    /// Entries from `from` on that lie one after another in one segment, no more of them than may
+    /// be wanted.
+    fn run(
+        &self,
+        from: Index,
+        to: Index,
+        bytes_max: u64,
+    ) -> Option<(Vec<Place>, Arc<dyn DiskFile>)> {
+        let index = lock(&self.shared.index);
+        let mut places = index.groups.get(&self.group)?.places(from, to);
+        let first = places.next()?;
+        let file = Arc::clone(index.segments.get(&first.segment)?);
+        let begin = u64::from(first.offset);
+        let most = bytes_max.min(READ_BYTES_MAX);
+        let mut run = vec![first];
+        let mut end = begin + first.size();
+        for place in places {
+            let offset = u64::from(place.offset);
+            let is_near = place.segment == first.segment
+                && offset >= end
+                && offset - end <= READ_GAP_MAX
+                && offset + place.size() - begin <= most;
+            if !is_near {
+                break;
+            }
+            end = offset + place.size();
+            run.push(place);
+        }
+        Some((run, file))
+    }
+
+    /// Reads and verifies entries that lie one after another. They share the memory of one read.
+    fn read_run(&self, run: &[Place], file: &dyn DiskFile) -> Result<Vec<Entry>, PortError> {
+        let (Some(first), Some(last)) = (run.first(), run.last()) else {
+            return Ok(Vec::new());
+        };
+        let begin = u64::from(first.offset);
+        let size = u64::from(last.offset) + last.size() - begin;
+        let mut bytes = vec![0; usize::try_from(size).unwrap_or(usize::MAX)];
+        let name = files::segment_name(u64::from(first.segment));
+        file.read_at(&mut bytes, begin)
+            .map_err(|error| PortError::io(format!("read the log segment {name}"), error))?;
+        let bytes = Bytes::from(bytes);
+        let salt = Salt::new(self.shared.id.log_id, u64::from(first.segment));
+        let entry = |place: &Place| {
+            let offset = u64::from(place.offset);
+            let start = usize::try_from(offset - begin).unwrap_or(usize::MAX);
+            match decode_record(&bytes, start, (salt, offset)) {
+                Ok(placed) => match placed.record {
+                    Record::Entry(entry) => Some(entry),
+                    Record::HardState(_)
+                    | Record::Truncate(_)
+                    | Record::Reset(_)
+                    | Record::Purge(_)
+                    | Record::Checkpoint(_) => None,
+                },
+                Err(_) => None,
+            }
+        };
+        let damaged = |place: &Place| {
+            let at = place.offset;
+            PortError::damaged(format!(
+                "the entry at {at} of {name} is not what was written"
+            ))
+        };
+        run.iter()
+            .map(|place| entry(place).ok_or_else(|| damaged(place)))
+            .collect()
+    }
+}
+
+/// What a write says, in the order in which it happens.
+fn records(write: &Write) -> impl Iterator<Item = Record> {
+    let reset = write.reset.as_ref().map(|meta| Record::Reset(meta.last));
+    let hard_state = write.hard_state.map(Record::HardState);
+    let truncate = write.truncate.map(Record::Truncate);
+    let entries = write.entries.iter().cloned().map(Record::Entry);
+    reset
+        .into_iter()
+        .chain(hard_state)
+        .chain(truncate)
+        .chain(entries)
+}

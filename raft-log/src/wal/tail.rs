@@ -1,0 +1,296 @@
+//! The end of the log, where everything is written: one write and one sync for all that waits.
+//!
+//! Whoever finds the end free writes for all who wait; the others find their work done. After the
+//! first error nothing is written any more, and nothing is tried again: a sync that failed once may
+//! succeed the second time without having written anything. This file does not know what the
+//! records say.
+
+use std::collections::{BTreeSet, VecDeque};
+use std::path::Path;
+use std::sync::Arc;
+
+use raft_core::GroupId;
+use raft_core::port::{PortError, PortErrorKind};
+
+use super::begin::{Begun, Plan, begin};
+use super::group::Place;
+use super::spares::Spares;
+use super::watermark::WatermarkFile;
+use super::{Shared, files, lock};
+use crate::disk::DiskFile;
+use crate::format::{Batch, Record, Salt};
+
+/// The longest batch: offsets in a segment have 32 bits.
+const BATCH_BYTES_LIMIT: usize = 1 << 30;
+/// How many buffers are kept for the next who writes.
+const BUFFERS_MAX: usize = 4;
+
+/// Records on their way to the disk, durable together or not at all.
+#[derive(Default)]
+pub(super) struct Work {
+    batch: Batch,
+    /// The records again, as the index wants them, with where each begins in the batch.
+    records: Vec<(GroupId, Record, usize)>,
+}
+
+impl Work {
+    pub(super) fn push(&mut self, group: GroupId, record: Record) {
+        let start = self.batch.push(group, &record);
+        self.records.push((group, record, start));
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.batch.is_empty()
+    }
+
+    fn absorb(&mut self, other: &mut Self) {
+        let shift = self.batch.absorb(&other.batch);
+        let records = other.records.drain(..);
+        self.records
+            .extend(records.map(|(group, record, start)| (group, record, start + shift)));
+    }
+
+    fn clear(&mut self) {
+        self.batch.clear();
+        self.records.clear();
+    }
+}
+
+/// What waits to be written.
+#[derive(Default)]
+pub(super) struct Queue {
+    /// How much was ever put here.
+    issued: u64,
+    waiting: VecDeque<Work>,
+    /// Emptied, with their memory.
+    free: Vec<Work>,
+}
+
+/// Where the log ends.
+pub(super) struct Tail {
+    /// The segment that is written.
+    pub(super) number: u64,
+    pub(super) file: Arc<dyn DiskFile>,
+    pub(super) salt: Salt,
+    /// Where its first batch after the beginning goes; a new segment would help nobody as long as
+    /// there is none.
+    pub(super) start: u64,
+    /// Where the next batch goes.
+    pub(super) offset: u64,
+    /// The last batch.
+    pub(super) sequence: u64,
+    /// How much of what was put into the queue is done.
+    pub(super) done: u64,
+    pub(super) spares: Spares,
+    pub(super) watermark: WatermarkFile,
+}
+
+impl Shared {
+    /// An empty work, with memory if there is some.
+    pub(super) fn work(&self) -> Work {
+        lock(&self.queue).free.pop().unwrap_or_default()
+    }
+
+    /// Makes the records durable and known.
+    pub(super) fn commit(&self, work: Work) -> Result<(), PortError> {
+        if work.batch.size() > BATCH_BYTES_LIMIT {
+            return Err(PortError::misused(format!(
+                "{} bytes in one write, while {BATCH_BYTES_LIMIT} is the most",
+                work.batch.size()
+            )));
+        }
+        let ticket = {
+            let mut queue = lock(&self.queue);
+            queue.issued += 1;
+            queue.waiting.push_back(work);
+            queue.issued
+        };
+        let mut tail = lock(&self.tail);
+        while tail.done < ticket {
+            self.latched()?;
+            let result = self.write_next(&mut tail);
+            self.latch(result)?;
+        }
+        Ok(())
+    }
+
+    /// Writes what waits, as much as goes into one batch.
+    fn write_next(&self, tail: &mut Tail) -> Result<(), PortError> {
+        let (mut work, count) = self.take();
+        let size = work.batch.size() as u64;
+        if tail.offset + size > self.config.segment_bytes && tail.offset > tail.start {
+            self.roll(tail)?;
+        }
+        let offset = tail.offset;
+        let bytes = work.batch.seal(tail.sequence + 1, (tail.salt, offset));
+        let write = tail.file.write_at(bytes, offset);
+        let synced = write.and_then(|()| tail.file.sync());
+        synced.map_err(|error| {
+            let name = files::segment_name(tail.number);
+            PortError::io(format!("write to the log segment {name}"), error)
+        })?;
+        tail.offset += size;
+        tail.sequence += 1;
+        self.known(tail, &work, offset)?;
+        tail.done += count;
+        work.clear();
+        let mut queue = lock(&self.queue);
+        if queue.free.len() < BUFFERS_MAX {
+            queue.free.push(work);
+        }
+        Ok(())
+    }
+
+    /// What waits, merged, and how much it was.
+    fn take(&self) -> (Work, u64) {
+        let mut queue = lock(&self.queue);
+        let mut work = queue.waiting.pop_front().unwrap_or_default();
+        let mut count = 1;
+        while let Some(next) = queue.waiting.front()
+            && (work.batch.size() + next.batch.size()) as u64 <= self.config.batch_bytes_max
+        {
+            if let Some(mut next) = queue.waiting.pop_front() {
+                work.absorb(&mut next);
+                next.clear();
+                queue.free.push(next);
+            }
+            count += 1;
+        }
+        queue.free.truncate(BUFFERS_MAX);
+        (work, count)
+    }
+
+    /// What was written at `offset` is durable: it becomes known, and the watermark follows.
+    fn known(&self, tail: &mut Tail, work: &Work, offset: u64) -> Result<(), PortError> {
+        let mut index = lock(&self.index);
+        let mut touched = BTreeSet::new();
+        for (group, record, start) in &work.records {
+            let length = work.batch.payload_length(*start);
+            let place = place(tail.number, offset + *start as u64, length)?;
+            let applied = index.apply(*group, record, place);
+            applied.map_err(|impossible| PortError::misused(impossible.0))?;
+            touched.insert(*group);
+        }
+        let mut is_vital = false;
+        for group in touched {
+            is_vital |= index.write_watermark(group, &mut tail.watermark, tail.sequence)?;
+        }
+        drop(index);
+        if is_vital {
+            let synced = tail.watermark.sync();
+            synced.map_err(|error| PortError::io("sync the watermark", error))?;
+        }
+        Ok(())
+    }
+
+    /// Makes durable what the group lets others rely on.
+    pub(super) fn write_watermark(&self, group: GroupId) -> Result<(), PortError> {
+        let mut tail = lock(&self.tail);
+        let tail = &mut *tail;
+        let index = lock(&self.index);
+        index.write_watermark(group, &mut tail.watermark, tail.sequence)?;
+        let synced = tail.watermark.sync();
+        synced.map_err(|error| PortError::io("sync the watermark", error))
+    }
+
+    /// Begins the next segment.
+    fn roll(&self, tail: &mut Tail) -> Result<(), PortError> {
+        let plan = Plan {
+            number: tail.number + 1,
+            follows: tail.sequence,
+            first: tail.sequence + 1,
+        };
+        let mut index = lock(&self.index);
+        let begun = begin(&*self.disk, self.id, &tail.spares, &mut index, &plan)?;
+        tail.enter(&plan, begun);
+        Ok(())
+    }
+
+    /// Drops the segments that hold no entry any more. What made them superfluous is durable.
+    pub(super) fn drop_segments(&self) -> Result<(), PortError> {
+        let tail = lock(&self.tail);
+        self.latched()?;
+        let dropped: Vec<u32> = {
+            let mut index = lock(&self.index);
+            let needed = index.first_segment().map_or(tail.number, u64::from);
+            let needed = u32::try_from(needed.min(tail.number)).unwrap_or(u32::MAX);
+            let kept = index.segments.split_off(&needed);
+            let dropped = std::mem::replace(&mut index.segments, kept);
+            dropped.into_keys().collect()
+        };
+        if dropped.is_empty() {
+            return Ok(());
+        }
+        let drop_all = || {
+            for number in &dropped {
+                tail.spares.give(&files::segment(u64::from(*number)))?;
+            }
+            self.disk.sync_dir(Path::new(files::LOG_DIR))
+        };
+        let result = drop_all();
+        self.latch(result.map_err(|error| PortError::io("drop old log segments", error)))
+    }
+
+    /// After a failure everything fails.
+    pub(super) fn latched(&self) -> Result<(), PortError> {
+        match self.failed.get() {
+            None => Ok(()),
+            Some((kind, said)) => Err(PortError {
+                kind: *kind,
+                context: format!("the log has stopped after a failure: {said}"),
+                source: None,
+            }),
+        }
+    }
+
+    /// Remembers a failure. A breach of the contract leaves the log as it was, so it is none.
+    fn latch(&self, result: Result<(), PortError>) -> Result<(), PortError> {
+        if let Err(error) = &result {
+            let failure: (PortErrorKind, String) = (error.kind, error.to_string());
+            tracing::error!(error = %failure.1, "the log stops");
+            let _ = self.failed.set(failure);
+        }
+        result
+    }
+}
+
+impl Tail {
+    /// The end of a log whose last segment has just begun.
+    pub(super) fn at(
+        plan: &Plan,
+        begun: Begun,
+        (spares, watermark): (Spares, WatermarkFile),
+    ) -> Self {
+        Self {
+            number: plan.number,
+            file: begun.file,
+            salt: begun.salt,
+            start: begun.offset,
+            offset: begun.offset,
+            sequence: plan.first,
+            done: 0,
+            spares,
+            watermark,
+        }
+    }
+
+    /// The end of the log is in the segment that has begun.
+    fn enter(&mut self, plan: &Plan, begun: Begun) {
+        self.number = plan.number;
+        self.sequence = plan.first;
+        self.file = begun.file;
+        self.salt = begun.salt;
+        self.start = begun.offset;
+        self.offset = begun.offset;
+    }
+}
+
+/// The place of a record.
+fn place(segment: u64, offset: u64, length: u32) -> Result<Place, PortError> {
+    let too_far = |_| PortError::misused(format!("segment {segment} is used up at {offset}"));
+    Ok(Place {
+        segment: u32::try_from(segment).map_err(too_far)?,
+        offset: u32::try_from(offset).map_err(too_far)?,
+        length,
+    })
+}
