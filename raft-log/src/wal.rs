@@ -57,6 +57,18 @@ struct Shared {
     report: Mutex<Report>,
 }
 
+impl Drop for Shared {
+    /// After an orderly end the watermark is exact, also if the power goes later.
+    fn drop(&mut self) {
+        if self.failed.get().is_none()
+            && let Ok(tail) = self.tail.lock()
+            && let Err(error) = tail.watermark.sync()
+        {
+            tracing::warn!(%error, "the watermark could not be synced at the end");
+        }
+    }
+}
+
 /// Locks what only this module locks.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     // Who holds one of these locks and panics has broken what it guards; going on would risk data.

@@ -1,8 +1,8 @@
 //! A record: one thing that happened to one group's log.
 //!
 //! ```text
-//!  0             4              8        12        13     14     16      24     32      40
-//!  | header crc  | payload crc  | length | version | kind | zero | group | term | index | payload ..
+//!  0            4             8        12        13     14     16      24     32      40
+//!  | header crc | payload crc | length | version | kind | zero | group | term | index | payload
 //! ```
 //!
 //! The header's checksum starts from the [`Salt`] and its place, and covers the payload's. The

@@ -1,12 +1,15 @@
 //! A slot of the watermark file: what a group has let others rely on.
 //!
 //! ```text
-//!  0        4         5       6      8       16      24            32         40     48     56      64
-//!  | crc32c | version | flags | zero | stamp | group | incarnation | sequence | term | vote | index |
+//!  0        4         5       6      8       16      24            32
+//!  | crc32c | version | flags | zero | stamp | group | incarnation |
+//!  | sequence | term | vote | index |
+//!  32         40     48     56      64
 //! ```
 //!
 //! Flag 1: it voted. Flag 2: what the slot says was lost and is not yet here again. A group has two
-//! slots, written in turn, so that a torn one never takes the other with it; the later stamp counts.
+//! slots, written in turn, so that a torn one never takes the other with it; the later stamp
+//! counts.
 
 use raft_core::types::Incarnation;
 use raft_core::{GroupId, Index, NodeId, Term, Watermark};

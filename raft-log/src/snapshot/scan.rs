@@ -20,6 +20,11 @@ impl Shared {
         if let Some(parent) = self.dir.parent() {
             self.disk.sync_dir(parent).map_err(failed("sync", parent))?;
         }
+        // What is seen may not be durable yet, if a process ended between a rename and its sync.
+        // What is built on or removed below must not go by its earlier name after a crash.
+        self.disk
+            .sync_dir(&self.dir)
+            .map_err(failed("sync", &self.dir))?;
         let mut names = self.names()?;
         names.sort_unstable();
         for name in names {
@@ -30,11 +35,7 @@ impl Shared {
             }
         }
         self.limit_bad()?;
-        self.limit_receiving()?;
-        // A crash may have come between a rename and its sync; what is used now must stay.
-        self.disk
-            .sync_dir(&self.dir)
-            .map_err(failed("sync", &self.dir))
+        self.limit_receiving()
     }
 
     /// The directories that are ours, in no order.

@@ -54,13 +54,6 @@ pub enum Finding {
         /// The last.
         to: Index,
     },
-    /// A record that can't follow the one before it. The program that wrote it was wrong.
-    Impossible {
-        /// Whose.
-        group: GroupId,
-        /// The batch it is in.
-        sequence: u64,
-    },
     /// The file of watermarks is missing: an end that was lost would not be noticed.
     WatermarkMissing,
     /// The file that names the owner was missing or damaged; the segments name it.
@@ -132,7 +125,6 @@ impl Finding {
             Self::Damage { .. }
             | Self::BatchesMissing { .. }
             | Self::EntriesMissing { .. }
-            | Self::Impossible { .. }
             | Self::WatermarkMissing
             | Self::SnapshotMissing { .. }
             | Self::BadSnapshot { .. }
@@ -175,10 +167,6 @@ impl fmt::Display for Finding {
             Self::EntriesMissing { group, from, to } => write!(
                 f,
                 "group {group}: entries {from} to {to} are missing with the segments they were in"
-            ),
-            Self::Impossible { group, sequence } => write!(
-                f,
-                "group {group}: batch {sequence} holds a record that can't follow the one before"
             ),
             Self::WatermarkMissing => write!(
                 f,

@@ -73,6 +73,12 @@ pub(super) fn scan(
     let number_next = number_next(disk, &opened).map_err(failed)?;
     let mut scanner = Scanner::new(number_next);
     scanner.read_all(opened)?;
+    if let Some((group, sequence)) = scanner.impossible {
+        return Err(PortError::damaged(format!(
+            "batch {sequence} says of group {group} what can't follow what is before it"
+        ))
+        .into());
+    }
     scanner.judge_gaps();
     scanner.judge_watermark(watermark);
     scanner.report_losses();
@@ -101,10 +107,24 @@ pub(super) fn owner(disk: &dyn Disk) -> Result<Option<IdentityFile>, OpenError> 
     Err(OpenError::NoIdentity { file })
 }
 
+/// What comes after a segment.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Next {
+    /// It is the last one.
+    Nothing,
+    /// A segment that follows this batch.
+    Follows(u64),
+    /// A segment of which neither header nor first batch can be read.
+    Unreadable,
+}
+
 struct Scanner {
     scan: Scan,
     /// What lies beyond the damage; `None` while there is none.
     evidence: Option<Evidence>,
+    /// The first record that can't follow the one before, by its group and batch. Its checksum is
+    /// right, so it was written like that, by a program that was wrong; nothing here is trusted.
+    impossible: Option<(GroupId, u64)>,
 }
 
 impl Scanner {
@@ -129,6 +149,7 @@ impl Scanner {
         Self {
             scan,
             evidence: None,
+            impossible: None,
         }
     }
 
@@ -141,14 +162,16 @@ impl Scanner {
         }
         let mut opened = opened.into_iter().peekable();
         while let Some(segment) = opened.next() {
-            // What can't be read of a later segment counts as "something follows".
-            let next_follows = opened.peek().map(|next| next.follows.unwrap_or(u64::MAX));
-            self.read(&segment, next_follows)?;
+            let next = match opened.peek() {
+                None => Next::Nothing,
+                Some(next) => next.follows.map_or(Next::Unreadable, Next::Follows),
+            };
+            self.read(&segment, next)?;
         }
         Ok(())
     }
 
-    fn read(&mut self, segment: &Opened, next_follows: Option<u64>) -> Result<(), OpenError> {
+    fn read(&mut self, segment: &Opened, next: Next) -> Result<(), OpenError> {
         let number = segment.number;
         if segment.is_void() {
             self.scan.void.push(number);
@@ -172,7 +195,7 @@ impl Scanner {
         let was_sound = self.evidence.is_none();
         let ended = segment.batches(&mut |batch| self.take(segment, &batch))?;
         if was_sound {
-            self.judge_end(segment, &ended, next_follows)?;
+            self.judge_end(segment, &ended, next)?;
         } else {
             let later = segment.find_later(ended.offset, self.scan.sequence_next - 1)?;
             self.take_beyond(segment, later)?;
@@ -208,12 +231,8 @@ impl Scanner {
             };
             let state = self.scan.groups.get_mut(&group);
             let applied = state.map(|state| state.apply(record, place));
-            // Its checksum is right, so it was written like that; no version of ours does.
             if !matches!(applied, Some(Ok(()))) {
-                let sequence = batch.sequence;
-                self.scan
-                    .report
-                    .add(Finding::Impossible { group, sequence });
+                self.impossible.get_or_insert((group, batch.sequence));
             }
         }
         let end = &mut self.scan.end;
@@ -225,21 +244,20 @@ impl Scanner {
     }
 
     /// A segment has no further whole batch: is that the end, or damage?
-    fn judge_end(
-        &mut self,
-        segment: &Opened,
-        ended: &Ended,
-        next_follows: Option<u64>,
-    ) -> Result<(), OpenError> {
+    fn judge_end(&mut self, segment: &Opened, ended: &Ended, next: Next) -> Result<(), OpenError> {
         let number = segment.number;
         let sequence = self.scan.end.sequence;
-        if next_follows == Some(sequence) {
-            return Ok(());
-        }
         // A segment gets its name when its first batch is durable.
         let has_begun = self.scan.end.number == number;
+        if has_begun && next == Next::Follows(sequence) {
+            return Ok(());
+        }
         let later = segment.find_later(ended.offset, sequence)?;
-        if has_begun && later.is_none() && next_follows.is_none() {
+        if has_begun && later.is_none() && next == Next::Unreadable {
+            // The damage is there.
+            return Ok(());
+        }
+        if has_begun && later.is_none() && next == Next::Nothing {
             self.scan.end.is_open = true;
             if ended.torn_bytes > 0 {
                 self.scan.report.add(Finding::TornTail {

@@ -200,6 +200,9 @@ impl Shared {
             follows: tail.sequence,
             first: tail.sequence + 1,
         };
+        // What is in the system's memory alone never grows older than a segment.
+        let synced = tail.watermark.sync();
+        synced.map_err(|error| PortError::io("sync the watermark", error))?;
         let mut index = lock(&self.index);
         let begun = begin(&*self.disk, self.id, &tail.spares, &mut index, &plan)?;
         tail.enter(&plan, begun);

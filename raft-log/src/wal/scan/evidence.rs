@@ -1,8 +1,8 @@
 //! What others rely on, concluded from what lies beyond the damage.
 //!
 //! A group of which nothing more is seen may have had records in the damaged part. Its term and
-//! vote are in the watermark all the same, which is synced when they change; and of entries it can't
-//! have had more than fit. This file only reads.
+//! vote are in the watermark all the same, which is synced when they change; and of entries it
+//! can't have had more than fit. This file only reads.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
