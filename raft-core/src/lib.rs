@@ -10,6 +10,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod compaction;
 pub mod config;
 pub mod consensus;
 pub mod entries;
@@ -22,6 +23,7 @@ pub mod port;
 pub mod sim;
 pub mod types;
 
+pub use compaction::{CompactionCause, CompactionPolicy, CompactionPolicyError, Compactor};
 pub use config::{ClockDrift, Config, ConfigError};
 pub use consensus::Raft;
 pub use entries::Entries;
