@@ -16,7 +16,7 @@ use bytes::Bytes;
 use crate::entry::{Entry, Recovered, SnapshotMeta};
 use crate::event::Write;
 use crate::message::Envelope;
-use crate::types::{Index, Term};
+use crate::types::{Index, Position, Term};
 
 /// What kind of trouble it is: what an operator has to do depends on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -160,6 +160,13 @@ pub trait LogStore: Send {
     /// # Errors
     /// When it can't be read, or is damaged.
     fn open_snapshot(&self) -> Result<Option<Box<dyn SnapshotSource>>, PortError>;
+
+    /// The snapshot that ends there turned out to be damaged: it is set aside, and does not exist
+    /// any more. What [`LogStore::recover`] says next goes without it.
+    ///
+    /// # Errors
+    /// When there is none, or the store can't be written.
+    fn set_aside_snapshot(&mut self, last: Position) -> Result<(), PortError>;
 
     /// Begins to receive the snapshot of this manifest, or goes on where an earlier attempt was
     /// left.

@@ -228,6 +228,15 @@ impl LogStore for WalLog {
         self.snapshots.open_newest()
     }
 
+    fn set_aside_snapshot(&mut self, last: Position) -> Result<(), PortError> {
+        self.shared.latched()?;
+        self.snapshots.set_aside(last)?;
+        let group = self.group;
+        let what = format!("the snapshot that ends at {last} is damaged, and was set aside");
+        lock(&self.shared.report).add(Finding::BadSnapshot { group, what });
+        Ok(())
+    }
+
     fn receive_snapshot(
         &mut self,
         manifest: Manifest,

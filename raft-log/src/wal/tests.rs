@@ -181,6 +181,44 @@ fn a_segment_goes_when_its_last_entry_is_purged() {
 }
 
 #[test]
+fn a_bad_snapshot_makes_room_for_the_one_before() {
+    let dir = TempDir::new().expect("directory");
+    let (wal, mut log) = filled(dir.path(), 60);
+    for index in [20, 40] {
+        take_snapshot(&mut log, index);
+        log.purge(Index(index)).expect("purged");
+    }
+    let snapshot = |log: &mut WalLog| {
+        let recovered = log.recover().expect("recovered");
+        let is_whole = recovered.base.index <= recovered.snapshot.last.index;
+        assert!(is_whole, "{recovered:?}");
+        (
+            recovered.snapshot.last.index.0,
+            recovered.last.0,
+            recovered.lost,
+        )
+    };
+    assert_eq!(snapshot(&mut log), (40, 60, false));
+    let at = |index| Position::new(Term(1), Index(index));
+    log.set_aside_snapshot(at(40)).expect("set aside");
+    assert_eq!(
+        snapshot(&mut log),
+        (20, 60, false),
+        "the log reaches back to it"
+    );
+    log.set_aside_snapshot(at(20)).expect("set aside");
+    assert_eq!(
+        snapshot(&mut log),
+        (0, 0, true),
+        "nothing is left to begin at"
+    );
+    assert!(wal.report().has_loss());
+    drop((wal, log));
+    let (_, mut log) = open(dir.path());
+    assert_eq!(snapshot(&mut log), (0, 0, true));
+}
+
+#[test]
 fn groups_share_the_log_and_nothing_else() {
     let dir = TempDir::new().expect("directory");
     let (wal, mut log) = filled(dir.path(), 10);
