@@ -332,6 +332,20 @@ fn damage_in_the_middle_is_never_cut_quietly() {
 }
 
 #[test]
+fn a_damaged_founding_leaves_the_group_its_incarnation() {
+    let dir = TempDir::new().expect("directory");
+    drop(filled(dir.path(), 3));
+    // The second batch of the log is the one that founds the group.
+    flip(&segments(dir.path())[0], 64 + 24 + 70);
+    let (wal, mut log) = open(dir.path());
+    let recovered = log.recover().expect("recovered");
+    assert!(wal.report().has_loss() && recovered.lost);
+    assert_eq!(recovered.incarnation, Incarnation(77));
+    assert_eq!(recovered.watermark.index, Index(3));
+    assert_eq!(recovered.last, Index(0));
+}
+
+#[test]
 fn the_power_may_go_out_again_without_the_watermark() {
     // As above, but the watermark is as old as the founding: later batches alone tell.
     let dir = TempDir::new().expect("directory");

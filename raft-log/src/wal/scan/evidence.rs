@@ -92,8 +92,14 @@ impl Evidence {
         let most = self.most;
         let conclude = |(group, seen): (GroupId, Seen)| {
             let relied_on = seen.relied_on(watermark, group, most);
+            // What founded the group may lie in the damaged part; the watermark knows its life too.
+            let slot = watermark.and_then(|watermark| watermark.get(group));
+            let incarnation = match seen.incarnation {
+                Incarnation::UNBOUND => slot.map_or(seen.incarnation, |slot| slot.incarnation),
+                known => known,
+            };
             let checkpoint = Checkpoint {
-                incarnation: seen.incarnation,
+                incarnation,
                 founding: seen.founding,
                 ..Checkpoint::default()
             };
