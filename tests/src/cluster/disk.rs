@@ -185,6 +185,7 @@ impl Disk {
             last: self.last(),
             memberships,
             watermark: self.watermark,
+            lost: false,
         }
     }
 }

@@ -208,6 +208,7 @@ impl Disk {
             memberships,
             applied: self.applied,
             watermark: self.watermark,
+            lost: self.lost.is_some(),
         }
     }
 }

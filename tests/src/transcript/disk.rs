@@ -163,6 +163,7 @@ impl Disk {
             memberships: self.entries.iter().filter_map(membership).collect(),
             applied: self.snapshot.last.index,
             watermark: self.watermark,
+            lost: false,
         }
     }
 }
