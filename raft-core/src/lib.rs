@@ -6,12 +6,15 @@
 //! contract, then read [`consensus`].
 //!
 //! Feature `sim` adds [`sim`]: a deterministic world of networks, disks, clocks and faults in which
-//! whole clusters run, ours and those of users.
+//! whole clusters run, ours and those of users. Feature `conformance` adds the suites that every
+//! implementation of a port must pass.
 
 #![forbid(unsafe_code)]
 
 pub mod compaction;
 pub mod config;
+#[cfg(feature = "conformance")]
+pub mod conformance;
 pub mod consensus;
 pub mod entries;
 pub mod entry;

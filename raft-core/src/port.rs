@@ -3,8 +3,10 @@
 //! All three are synchronous; the shell decides on which thread each is called. This file knows no
 //! implementation.
 
+mod bounds;
 mod snapshot;
 
+pub use bounds::LogBounds;
 pub use snapshot::{Manifest, SnapshotFile, SnapshotReceiver, SnapshotSink, SnapshotSource};
 
 use std::fmt;

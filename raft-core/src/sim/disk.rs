@@ -5,8 +5,10 @@
 //! what Raft is; it refuses only what no log store could carry out.
 
 mod image;
+mod store;
 
 pub use image::{Image, ImageSink};
+pub use store::DiskStore;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -260,6 +262,17 @@ impl Disk {
     /// # Errors
     /// When no snapshot stands for them.
     pub fn purge(&mut self, up_to: Index) -> Result<(), Violation> {
+        self.check_purge(up_to)?;
+        while self.base.index < up_to {
+            match self.log.pop_front() {
+                Some(entry) => self.base = entry.position(),
+                None => break,
+            }
+        }
+        Ok(())
+    }
+
+    fn check_purge(&self, up_to: Index) -> Result<(), Violation> {
         let covered = self.snapshot_meta().last.index;
         if up_to > covered {
             let detail = format!("purge up to {up_to}, but the snapshot ends at {covered}");
@@ -267,12 +280,6 @@ impl Disk {
                 invariant: "purge-beyond-snapshot",
                 detail,
             });
-        }
-        while self.base.index < up_to {
-            match self.log.pop_front() {
-                Some(entry) => self.base = entry.position(),
-                None => break,
-            }
         }
         Ok(())
     }

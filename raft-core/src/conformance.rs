@@ -1,0 +1,9 @@
+//! The suites that every implementation of a port must pass.
+//!
+//! They are for whoever writes a store of their own, and for ours: what the contract in
+//! [`crate::port`] says in words is said here in code. The suites know the ports only; where an
+//! implementation keeps its things, a fixture knows.
+
+mod log_store;
+
+pub use log_store::{LogStoreFixture, log_store, log_store_walk};
