@@ -124,6 +124,13 @@ impl Disk {
         self.snapshots.last()
     }
 
+    /// A snapshot is no use any more. False if there is none that ends there.
+    pub fn remove_snapshot(&mut self, last: Position) -> bool {
+        let before = self.snapshots.len();
+        self.snapshots.retain(|image| image.meta.last != last);
+        self.snapshots.len() < before
+    }
+
     /// A snapshot is complete and durable.
     pub fn add_snapshot(&mut self, image: Arc<Image>) {
         self.snapshots.push(image);

@@ -59,47 +59,6 @@ pub(super) struct Group {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Impossible(pub(super) String);
 
-/// What the next record must fit to.
-pub(super) struct Bounds {
-    base: Index,
-    last: Index,
-    term: Term,
-}
-
-impl Bounds {
-    /// Moves on by a record, unless it can't follow. Such a one is either a breach of the port's
-    /// contract, or was never written like that.
-    pub(super) fn admit(&mut self, record: &Record) -> Result<(), Impossible> {
-        let (base, last) = (self.base, self.last);
-        let impossible = |what| Err(Impossible(what));
-        match record {
-            Record::HardState(hard_state) if hard_state.term < self.term => {
-                return impossible(format!("term {} after term {}", hard_state.term, self.term));
-            }
-            Record::HardState(hard_state) => self.term = hard_state.term,
-            Record::Truncate(from) if *from <= base || *from > last.next() => {
-                return impossible(format!(
-                    "truncate from {from}, while the log holds ({base}, {last}]"
-                ));
-            }
-            Record::Truncate(from) => self.last = from.prev(),
-            Record::Entry(entry) if entry.index != last.next() => {
-                return impossible(format!(
-                    "append {}, while the log ends at {last}",
-                    entry.index
-                ));
-            }
-            Record::Entry(entry) => self.last = entry.index,
-            Record::Reset(position) => {
-                self.base = position.index;
-                self.last = position.index;
-            }
-            Record::Purge(_) | Record::Checkpoint(_) => {}
-        }
-        Ok(())
-    }
-}
-
 impl Group {
     /// A group whose whole log is gone.
     pub(super) fn vanished(checkpoint: &Checkpoint) -> Self {
@@ -183,9 +142,13 @@ impl Group {
 
     /// Where the entries of `from..=to` lie; none if the first is not here.
     pub(super) fn places(&self, from: Index, to: Index) -> impl Iterator<Item = Place> {
-        let is_here = from >= self.first;
+        let is_here = from >= self.first && from <= self.last();
         let start = place(from.since(self.first)).min(self.places.len());
-        let count = if is_here { to.next().since(from) } else { 0 };
+        let count = if is_here {
+            to.min(self.last()).next().since(from)
+        } else {
+            0
+        };
         self.places.range(start..).take(place(count)).copied()
     }
 
@@ -200,18 +163,9 @@ impl Group {
         (self.first > expected).then(|| (expected, self.first.prev()))
     }
 
-    /// What the next record must fit to.
-    pub(super) fn bounds(&self) -> Bounds {
-        Bounds {
-            base: self.base.index,
-            last: self.last(),
-            term: self.hard_state.term,
-        }
-    }
-
     /// The record happened; an entry's lies at `place`.
     pub(super) fn apply(&mut self, record: &Record, place: Place) -> Result<(), Impossible> {
-        self.bounds().admit(record)?;
+        self.check(record)?;
         match record {
             Record::HardState(hard_state) => self.hard_state = *hard_state,
             Record::Truncate(from) => self.truncate(*from),
@@ -227,6 +181,26 @@ impl Group {
             self.lost = None;
         }
         Ok(())
+    }
+
+    /// Whether the record can follow. One that can't was never written by a program that was right.
+    fn check(&self, record: &Record) -> Result<(), Impossible> {
+        let (base, last) = (self.base.index, self.last());
+        match record {
+            Record::Truncate(from) if *from <= base || *from > last.next() => Err(Impossible(
+                format!("truncate from {from}, while the log holds ({base}, {last}]"),
+            )),
+            Record::Entry(entry) if entry.index != last.next() => Err(Impossible(format!(
+                "append {}, while the log ends at {last}",
+                entry.index
+            ))),
+            Record::HardState(_)
+            | Record::Truncate(_)
+            | Record::Entry(_)
+            | Record::Reset(_)
+            | Record::Purge(_)
+            | Record::Checkpoint(_) => Ok(()),
+        }
     }
 
     fn append(&mut self, entry: &Entry, place: Place) {

@@ -8,11 +8,12 @@ use std::sync::Arc;
 use bytes::Bytes;
 use raft_core::event::Write;
 use raft_core::port::{
-    LogStore, LogUsage, Manifest, PortError, SnapshotReceiver, SnapshotSink, SnapshotSource,
+    LogBounds, LogStore, LogUsage, Manifest, PortError, SnapshotReceiver, SnapshotSink,
+    SnapshotSource,
 };
 use raft_core::{Entry, GroupId, Index, Position, Recovered, SnapshotMeta};
 
-use super::group::{Group, Impossible, Place};
+use super::group::{Group, Place};
 use super::report::Finding;
 use super::{Shared, files, lock};
 use crate::disk::DiskFile;
@@ -70,15 +71,36 @@ impl WalLog {
             .map(look)
     }
 
-    /// Up to where the log may be dropped: not beyond what a snapshot covers. Everything that could
-    /// still be needed to take an older snapshot into use, or to follow one that is being
-    /// transferred, stays.
-    fn purgeable(&self, up_to: Index) -> Index {
+    /// Up to where the log may be dropped. Everything that could still be needed to take an older
+    /// snapshot into use, or to follow one that is being transferred, stays.
+    fn purgeable(&self, up_to: Index) -> Result<Index, PortError> {
         let founding = self.with_group(|state| state.founding.last.index);
-        let oldest = self.snapshots.metas().first().map(|meta| meta.last.index);
-        let covered = oldest.or(founding).unwrap_or_default();
-        let pinned = self.snapshots.pinned().unwrap_or(covered);
-        up_to.min(covered).min(pinned)
+        let founding = founding.unwrap_or_default();
+        let metas = self.snapshots.metas();
+        let covered = metas.last().map_or(founding, |meta| meta.last.index);
+        if up_to > covered {
+            return Err(PortError::misused(format!(
+                "a purge up to {up_to}, while the newest snapshot ends at {covered}"
+            )));
+        }
+        let oldest = metas.first().map_or(founding, |meta| meta.last.index);
+        let pinned = self.snapshots.pinned().unwrap_or(oldest);
+        Ok(up_to.min(oldest).min(pinned))
+    }
+
+    /// A log that begins after a position is no use without a snapshot that reaches there.
+    fn check_resets<'a>(
+        &self,
+        mut resets: impl Iterator<Item = &'a Arc<SnapshotMeta>>,
+    ) -> Result<(), PortError> {
+        let newest = self.snapshots.newest().map(|meta| meta.last.index);
+        match resets.find(|reset| newest.is_none_or(|newest| newest < reset.last.index)) {
+            None => Ok(()),
+            Some(reset) => Err(PortError::misused(format!(
+                "a reset to a snapshot that ends at {}, which is not here",
+                reset.last
+            ))),
+        }
     }
 
     /// The log does not reach back to any snapshot: it is no use, and begins anew at the newest.
@@ -148,23 +170,25 @@ impl LogStore for WalLog {
 
     fn write(&mut self, writes: &[Write]) -> Result<(), PortError> {
         self.shared.latched()?;
+        let resets = writes.iter().filter_map(|write| write.reset.as_ref());
+        let has_reset = resets.clone().count() > 0;
+        self.check_resets(resets)?;
         let mut work = self.shared.work();
-        let mut has_reset = false;
         let checked = self.with_group(|state| {
-            let mut bounds = state.bounds();
+            let mut bounds = LogBounds {
+                base: state.base,
+                last: state.last(),
+            };
             for write in writes {
-                has_reset |= write.reset.is_some();
+                bounds = bounds.after(write)?;
                 for record in records(write) {
-                    bounds.admit(&record)?;
                     work.push(self.group, record);
                 }
             }
             Ok(())
         });
-        let unknown = || Err(Impossible("it was never founded".to_owned()));
-        checked.unwrap_or_else(unknown).map_err(|impossible| {
-            PortError::misused(format!("group {}: {}", self.group, impossible.0))
-        })?;
+        let unknown = || PortError::misused(format!("group {} was never founded", self.group));
+        checked.ok_or_else(unknown)??;
         if !work.is_empty() {
             self.shared.commit(work)?;
         }
@@ -198,7 +222,7 @@ impl LogStore for WalLog {
 
     fn purge(&mut self, up_to: Index) -> Result<(), PortError> {
         self.shared.latched()?;
-        let up_to = self.purgeable(up_to);
+        let up_to = self.purgeable(up_to)?;
         let position = self.with_group(|state| {
             let up_to = up_to.min(state.last());
             let is_new = up_to > state.base.index;

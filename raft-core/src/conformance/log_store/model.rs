@@ -121,6 +121,7 @@ impl Model {
                 vote: self.hard_state.vote,
                 index: self.last(),
             },
+            lost: false,
         };
         if *found == expected {
             return Ok(());

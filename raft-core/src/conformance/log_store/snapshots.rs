@@ -15,6 +15,7 @@ pub(super) const CASES: &[Case] = &[
     ("the newest snapshot wins", newest_wins),
     ("an open snapshot is kept, and the log after it", pinned),
     ("an open snapshot outlives its store", outlives),
+    ("a snapshot that is set aside is gone", set_aside),
 ];
 
 const FILES: [(&str, &[u8]); 3] = [
@@ -73,6 +74,25 @@ fn compare_parts(stand: &Stand, source: &dyn SnapshotSource, (name, content): (&
             &format!("{name} at {offset} is read wrongly"),
         );
     }
+}
+
+/// The snapshot before it takes its place: the log reaches back to it, since nothing was purged.
+fn set_aside(stand: &mut Stand) {
+    stand.fill(1, 9);
+    stand.snapshot_at(Index(3));
+    let before = stand.model.snapshot.clone();
+    stand.snapshot_at(Index(6));
+    let last = stand.model.snapshot.last;
+    let done = stand.store().set_aside_snapshot(last);
+    stand.ok("set a snapshot aside", done);
+    stand.model.snapshot = before;
+    let source = open(stand);
+    let newest = source.manifest().meta.last.index;
+    stand.check(newest == Index(3), &format!("the newest ends at {newest}"));
+    drop(source);
+    stand.reopen();
+    let again = stand.store().set_aside_snapshot(last);
+    stand.refuses("to set aside what is not there", again);
 }
 
 fn none_at_first(stand: &mut Stand) {

@@ -14,7 +14,7 @@ use crate::port::{
     SnapshotSource,
 };
 use crate::sim::disk::DiskStore;
-use crate::types::Index;
+use crate::types::{Index, Position};
 
 /// What a store does wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,9 +35,10 @@ enum Flaw {
     OldSnapshotWins,
     CountsNothing,
     FoundsTwice,
+    KeepsBadSnapshot,
 }
 
-const FLAWS: [Flaw; 15] = [
+const FLAWS: [Flaw; 16] = [
     Flaw::ForgetsHardState,
     Flaw::IgnoresTruncate,
     Flaw::ReadsTooMuch,
@@ -49,6 +50,7 @@ const FLAWS: [Flaw; 15] = [
     Flaw::PurgesBeyondSnapshot,
     Flaw::MissesMemberships,
     Flaw::WatermarkLags,
+    Flaw::KeepsBadSnapshot,
     Flaw::SnapshotWithoutFinish,
     Flaw::OldSnapshotWins,
     Flaw::CountsNothing,
@@ -180,6 +182,13 @@ impl LogStore for Broken {
 
     fn open_snapshot(&self) -> Result<Option<Box<dyn SnapshotSource>>, PortError> {
         self.sound.open_snapshot()
+    }
+
+    fn set_aside_snapshot(&mut self, last: Position) -> Result<(), PortError> {
+        if self.flaw == Flaw::KeepsBadSnapshot {
+            return Ok(());
+        }
+        self.sound.set_aside_snapshot(last)
     }
 
     fn receive_snapshot(

@@ -18,7 +18,7 @@ use crate::port::{
     SnapshotSink, SnapshotSource,
 };
 use crate::sim::ghost::Violation;
-use crate::types::{Incarnation, Index};
+use crate::types::{Incarnation, Index, Position};
 
 /// A log store in memory. A clone is another process on the same disk.
 #[derive(Clone, Debug)]
@@ -151,6 +151,13 @@ impl LogStore for DiskStore {
         let pin = Arc::new(image.meta.last.index);
         shared.pins.push(Arc::downgrade(&pin));
         Ok(Some(Box::new(Source { image, _pin: pin })))
+    }
+
+    fn set_aside_snapshot(&mut self, last: Position) -> Result<(), PortError> {
+        if self.lock().disk.remove_snapshot(last) {
+            return Ok(());
+        }
+        Err(PortError::misused(format!("no snapshot ends at {last}")))
     }
 
     fn receive_snapshot(
