@@ -1,5 +1,8 @@
 //! Durability for `raft-core`: the segmented write-ahead log, hard state and the snapshot store.
 //!
+//! [`Wal`] is the log of a process, [`WalLog`] one group's share of it. Feature `rocksdb` adds
+//! `rocks::RocksLog`, the same port on RocksDB.
+//!
 //! It deliberately knows nothing of the network, of elections, or of what a command means.
 
 #![forbid(unsafe_code)]
@@ -9,6 +12,8 @@ pub mod config;
 pub mod disk;
 mod error;
 pub mod format;
+#[cfg(feature = "rocksdb")]
+pub mod rocks;
 pub mod snapshot;
 mod wal;
 
