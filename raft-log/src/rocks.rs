@@ -142,6 +142,12 @@ impl RocksLog {
         })?;
         self.shape = shape;
         let claimed = self.acknowledged.watermark;
+        // It would look like a new store, and could be founded with another life.
+        if self.incarnation == Incarnation::UNBOUND && claimed != Watermark::default() {
+            return Err(PortError::damaged(
+                "the log was written to before, but its founding state is gone",
+            ));
+        }
         let is_short = self.shape.bounds.last < claimed.index
             || self.hard_state.term < claimed.term
             || (self.hard_state.term == claimed.term
