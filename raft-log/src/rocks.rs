@@ -9,11 +9,11 @@
 //!
 //! Every call is one synced batch. The settings that this depends on, and why:
 //!
-//! - `wal_recovery_mode = TolerateCorruptedTailRecords`. The default, point in time, drops all after
-//!   the first bad record without a word, synced records too. `AbsoluteConsistency` refuses every
-//!   log whose last record is torn, which after a power cut is the usual case and no loss. This mode
-//!   drops a record that the end of the file cuts, and refuses a record with a wrong checksum. It
-//!   takes a wrong *length* near the end of the file for a cut; that is what `ACKNOWLEDGED` is for.
+//! - `wal_recovery_mode = TolerateCorruptedTailRecords`. The default, point in time, drops all
+//!   after the first bad record without a word, synced records too. `AbsoluteConsistency` refuses
+//!   every log whose last record is torn, which after a power cut is usual and no loss. This mode
+//!   drops a record that the end of the file cuts, and refuses one with a wrong checksum. It takes
+//!   a wrong *length* near the end of the file for a cut; that is what `ACKNOWLEDGED` is for.
 //! - `recycle_log_file_num = 0`. In a recycled file the remains of older records make a damaged
 //!   record look like the end.
 //! - `track_and_verify_wals_in_manifest`. A log file that is missing or too short, other than the
@@ -463,10 +463,13 @@ fn options(config: RocksLogConfig) -> Options {
 
 fn failed(what: &'static str) -> impl Fn(rocksdb::Error) -> PortError {
     move |error| {
-        let kind = match error.kind() {
-            ErrorKind::Corruption => PortErrorKind::Damaged,
-            _ if error.as_ref().contains("No space left") => PortErrorKind::Full,
-            _ => PortErrorKind::Broken,
+        let kind = if error.kind() == ErrorKind::Corruption {
+            PortErrorKind::Damaged
+        } else if error.as_ref().contains("No space left") {
+            // RocksDB has no kind of its own for it.
+            PortErrorKind::Full
+        } else {
+            PortErrorKind::Broken
         };
         PortError {
             kind,
