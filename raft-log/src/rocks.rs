@@ -346,6 +346,7 @@ impl LogStore for RocksLog {
             memberships: shape.memberships.iter().cloned().collect(),
             applied: Index(0),
             watermark,
+            lost: self.lost.is_some(),
         })
     }
 
@@ -435,6 +436,11 @@ impl LogStore for RocksLog {
     fn open_snapshot(&self) -> Result<Option<Box<dyn SnapshotSource>>, PortError> {
         self.check_broken()?;
         self.snapshots.open_newest()
+    }
+
+    fn set_aside_snapshot(&mut self, last: Position) -> Result<(), PortError> {
+        self.check_broken()?;
+        self.snapshots.set_aside(last)
     }
 
     fn receive_snapshot(
