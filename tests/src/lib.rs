@@ -4,6 +4,7 @@
 
 pub mod campaign;
 pub mod cluster;
+pub mod crash_disk;
 pub mod model;
 pub mod mutants;
 pub mod transcript;
