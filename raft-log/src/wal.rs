@@ -5,6 +5,7 @@
 //! wants: the core's `LogStore`. This file does not know how bytes are laid out.
 
 mod begin;
+mod change;
 mod files;
 mod group;
 mod identity;

@@ -9,7 +9,7 @@
 //! and their sequence numbers ascend by one, from segment to segment too.
 
 use bytes::Bytes;
-use raft_core::GroupId;
+use raft_core::{Entry, GroupId};
 
 use super::record::{self, Placed, Record, RecordError, decode_record};
 use super::{Salt, VERSION, u32_at, u64_at};
@@ -64,6 +64,14 @@ impl Batch {
     pub fn push(&mut self, group: GroupId, record: &Record) -> usize {
         let start = self.bytes.len();
         record.encode(group, &mut self.bytes);
+        self.count += 1;
+        start
+    }
+
+    /// Appends the record of an entry; where it begins in the batch.
+    pub fn push_entry(&mut self, group: GroupId, entry: &Entry) -> usize {
+        let start = self.bytes.len();
+        record::encode_entry(entry, group, &mut self.bytes);
         self.count += 1;
         start
     }

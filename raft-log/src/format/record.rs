@@ -102,24 +102,9 @@ const CHECKPOINT: u8 = 8;
 impl Record {
     /// Appends the record, its header's checksum left open until [`seal`].
     pub(super) fn encode(&self, group: GroupId, bytes: &mut Vec<u8>) {
-        let start = bytes.len();
-        let (kind, position) = self.head();
-        let mut encoder = Encoder(bytes);
-        encoder.u64(0);
-        encoder.u32(0);
-        encoder.u8(VERSION);
-        encoder.u8(kind);
-        encoder.u8(0);
-        encoder.u8(0);
-        encoder.u64(group.0);
-        encoder.position(position);
-        self.encode_payload(bytes);
-        let payload = &bytes[start + RECORD_HEADER_BYTES..];
-        let length = u32::try_from(payload.len()).expect("batches are shorter than 4 GiB");
-        let crc = crc32c::crc32c(payload);
-        bytes[start + 4..start + 8].copy_from_slice(&crc.to_le_bytes());
-        bytes[start + 8..start + 12].copy_from_slice(&length.to_le_bytes());
-        bytes.resize(padded(bytes.len()), 0);
+        encode((self.head(), group), bytes, |bytes| {
+            self.encode_payload(bytes);
+        });
     }
 
     /// The kind, and what stands in the header's term and index.
@@ -127,14 +112,7 @@ impl Record {
         match self {
             Self::HardState(hard_state) => (HARD_STATE, Position::new(hard_state.term, Index(0))),
             Self::Truncate(from) => (TRUNCATE, Position::new(Term(0), *from)),
-            Self::Entry(entry) => {
-                let kind = match &entry.payload {
-                    Payload::Noop => NOOP,
-                    Payload::Command(_) => COMMAND,
-                    Payload::Membership(_) => MEMBERSHIP,
-                };
-                (kind, entry.position())
-            }
+            Self::Entry(entry) => entry_head(entry),
             Self::Reset(last) => (RESET, *last),
             Self::Purge(last) => (PURGE, *last),
             Self::Checkpoint(state) => {
@@ -146,11 +124,7 @@ impl Record {
     fn encode_payload(&self, bytes: &mut Vec<u8>) {
         match self {
             Self::HardState(hard_state) => encode_vote(hard_state.vote, bytes),
-            Self::Entry(entry) => match &entry.payload {
-                Payload::Noop => {}
-                Payload::Command(command) => bytes.extend_from_slice(command),
-                Payload::Membership(membership) => Encoder(bytes).membership(membership),
-            },
+            Self::Entry(entry) => encode_entry_payload(entry, bytes),
             Self::Checkpoint(state) => {
                 let mut encoder = Encoder(bytes);
                 encoder.u64(state.incarnation.0);
@@ -166,6 +140,53 @@ impl Record {
             Self::Truncate(_) | Self::Reset(_) | Self::Purge(_) => {}
         }
     }
+}
+
+/// Appends the record of an entry, as [`Record::encode`] would.
+pub(super) fn encode_entry(entry: &Entry, group: GroupId, bytes: &mut Vec<u8>) {
+    encode((entry_head(entry), group), bytes, |bytes| {
+        encode_entry_payload(entry, bytes);
+    });
+}
+
+fn entry_head(entry: &Entry) -> (u8, Position) {
+    let kind = match &entry.payload {
+        Payload::Noop => NOOP,
+        Payload::Command(_) => COMMAND,
+        Payload::Membership(_) => MEMBERSHIP,
+    };
+    (kind, entry.position())
+}
+
+fn encode_entry_payload(entry: &Entry, bytes: &mut Vec<u8>) {
+    match &entry.payload {
+        Payload::Noop => {}
+        Payload::Command(command) => bytes.extend_from_slice(command),
+        Payload::Membership(membership) => Encoder(bytes).membership(membership),
+    }
+}
+
+/// Appends a header and the payload that `fill` appends.
+fn encode(
+    ((kind, position), group): ((u8, Position), GroupId),
+    bytes: &mut Vec<u8>,
+    fill: impl FnOnce(&mut Vec<u8>),
+) {
+    let start = bytes.len();
+    let mut header = [0; RECORD_HEADER_BYTES];
+    header[12] = VERSION;
+    header[13] = kind;
+    header[16..24].copy_from_slice(&group.0.to_le_bytes());
+    header[24..32].copy_from_slice(&position.term.0.to_le_bytes());
+    header[32..].copy_from_slice(&position.index.0.to_le_bytes());
+    bytes.extend_from_slice(&header);
+    fill(bytes);
+    let payload = &bytes[start + RECORD_HEADER_BYTES..];
+    let length = u32::try_from(payload.len()).expect("batches are shorter than 4 GiB");
+    let crc = crc32c::crc32c(payload);
+    bytes[start + 4..start + 8].copy_from_slice(&crc.to_le_bytes());
+    bytes[start + 8..start + 12].copy_from_slice(&length.to_le_bytes());
+    bytes.resize(padded(bytes.len()), 0);
 }
 
 /// Nothing, or the number of the candidate.

@@ -1,17 +1,16 @@
 //! What is known in memory of one group's log: where each entry lies, and all that is not an entry.
 //!
-//! One function applies a record, whether it was just written or is read back at the start: so what
+//! One function applies a change, whether it was just written or is read back at the start: so what
 //! runs and what is recovered can't differ. This file reads and writes nothing.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 
 use raft_core::types::Incarnation;
-use raft_core::{
-    Entry, HardState, Index, Membership, Payload, Position, SnapshotMeta, Term, Watermark,
-};
+use raft_core::{HardState, Index, Membership, Position, SnapshotMeta, Term, Watermark};
 
-use crate::format::{Checkpoint, RECORD_HEADER_BYTES, Record};
+use super::change::Change;
+use crate::format::{Checkpoint, RECORD_HEADER_BYTES};
 
 /// Where the record of an entry lies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -163,17 +162,19 @@ impl Group {
         (self.first > expected).then(|| (expected, self.first.prev()))
     }
 
-    /// The record happened; an entry's lies at `place`.
-    pub(super) fn apply(&mut self, record: &Record, place: Place) -> Result<(), Impossible> {
-        self.check(record)?;
-        match record {
-            Record::HardState(hard_state) => self.hard_state = *hard_state,
-            Record::Truncate(from) => self.truncate(*from),
-            Record::Entry(entry) => self.append(entry, place),
-            Record::Reset(last) => self.reset(*last),
-            Record::Purge(last) => self.purge(*last),
+    /// The change happened; the record of an entry lies at `place`.
+    pub(super) fn apply(&mut self, change: &Change, place: Place) -> Result<(), Impossible> {
+        self.check(change)?;
+        match change {
+            Change::HardState(hard_state) => self.hard_state = *hard_state,
+            Change::Truncate(from) => self.truncate(*from),
+            Change::Entry(position, membership) => {
+                self.append(*position, membership.as_ref(), place);
+            }
+            Change::Reset(last) => self.reset(*last),
+            Change::Purge(last) => self.purge(*last),
             // What it says is known, unless it is the first that is heard of the group.
-            Record::Checkpoint(_) => {}
+            Change::Checkpoint(_) => {}
         }
         if let Some(lost) = self.lost
             && self.last_position() >= Position::new(lost.term, lost.index)
@@ -183,33 +184,32 @@ impl Group {
         Ok(())
     }
 
-    /// Whether the record can follow. One that can't was never written by a program that was right.
-    fn check(&self, record: &Record) -> Result<(), Impossible> {
+    /// Whether the change can follow. One that can't was never written by a program that was right.
+    fn check(&self, change: &Change) -> Result<(), Impossible> {
         let (base, last) = (self.base.index, self.last());
-        match record {
-            Record::Truncate(from) if *from <= base || *from > last.next() => Err(Impossible(
+        match change {
+            Change::Truncate(from) if *from <= base || *from > last.next() => Err(Impossible(
                 format!("truncate from {from}, while the log holds ({base}, {last}]"),
             )),
-            Record::Entry(entry) if entry.index != last.next() => Err(Impossible(format!(
-                "append {}, while the log ends at {last}",
-                entry.index
-            ))),
-            Record::HardState(_)
-            | Record::Truncate(_)
-            | Record::Entry(_)
-            | Record::Reset(_)
-            | Record::Purge(_)
-            | Record::Checkpoint(_) => Ok(()),
+            Change::Entry(position, _) if position.index != last.next() => Err(Impossible(
+                format!("append {}, while the log ends at {last}", position.index),
+            )),
+            Change::HardState(_)
+            | Change::Truncate(_)
+            | Change::Entry(..)
+            | Change::Reset(_)
+            | Change::Purge(_)
+            | Change::Checkpoint(_) => Ok(()),
         }
     }
 
-    fn append(&mut self, entry: &Entry, place: Place) {
-        if self.term(self.last()) != entry.term || self.terms.is_empty() {
-            self.terms.push_back((entry.index, entry.term));
+    fn append(&mut self, at: Position, membership: Option<&Arc<Membership>>, place: Place) {
+        if self.terms.back().is_none_or(|(_, term)| *term != at.term) {
+            self.terms.push_back((at.index, at.term));
         }
-        if let Payload::Membership(membership) = &entry.payload {
+        if let Some(membership) = membership {
             self.memberships
-                .push_back((entry.index, Arc::clone(membership)));
+                .push_back((at.index, Arc::clone(membership)));
         }
         self.bytes += place.size();
         self.places.push_back(place);
@@ -295,12 +295,8 @@ fn place(distance: u64) -> usize {
 mod tests {
     use super::*;
 
-    fn entry(term: u64, index: u64) -> Record {
-        Record::Entry(Entry {
-            term: Term(term),
-            index: Index(index),
-            payload: Payload::Noop,
-        })
+    fn entry(term: u64, index: u64) -> Change {
+        Change::Entry(at(term, index), None)
     }
 
     fn at(term: u64, index: u64) -> Position {
@@ -334,27 +330,27 @@ mod tests {
 
     #[test]
     fn runs_of_terms_follow_truncation_and_purge() {
-        let check = |record: &Record, expected: &[(u64, u64)], last: u64, bytes: u64| {
+        let check = |record: &Change, expected: &[(u64, u64)], last: u64, bytes: u64| {
             let mut group = six();
             group.apply(record, place_of(0, 0)).expect("legal");
             assert_eq!(runs(&group), expected, "{record:?}");
             assert_eq!((group.last(), group.usage().1), (Index(last), bytes * 48));
         };
-        check(&Record::Truncate(Index(4)), &[(1, 1), (3, 2)], 3, 3);
-        check(&Record::Truncate(Index(3)), &[(1, 1)], 2, 2);
-        check(&Record::Truncate(Index(1)), &[], 0, 0);
-        check(&Record::Purge(at(1, 1)), &[(2, 1), (3, 2), (6, 3)], 6, 5);
-        check(&Record::Purge(at(1, 2)), &[(3, 2), (6, 3)], 6, 4);
-        check(&Record::Purge(at(2, 4)), &[(5, 2), (6, 3)], 6, 2);
-        check(&Record::Purge(at(3, 6)), &[], 6, 0);
-        check(&Record::Purge(at(4, 9)), &[], 9, 0);
-        check(&Record::Reset(at(4, 9)), &[], 9, 0);
+        check(&Change::Truncate(Index(4)), &[(1, 1), (3, 2)], 3, 3);
+        check(&Change::Truncate(Index(3)), &[(1, 1)], 2, 2);
+        check(&Change::Truncate(Index(1)), &[], 0, 0);
+        check(&Change::Purge(at(1, 1)), &[(2, 1), (3, 2), (6, 3)], 6, 5);
+        check(&Change::Purge(at(1, 2)), &[(3, 2), (6, 3)], 6, 4);
+        check(&Change::Purge(at(2, 4)), &[(5, 2), (6, 3)], 6, 2);
+        check(&Change::Purge(at(3, 6)), &[], 6, 0);
+        check(&Change::Purge(at(4, 9)), &[], 9, 0);
+        check(&Change::Reset(at(4, 9)), &[], 9, 0);
     }
 
     #[test]
     fn terms_are_known_at_the_base_and_after_it() {
         let mut group = six();
-        let purge = Record::Purge(at(2, 4));
+        let purge = Change::Purge(at(2, 4));
         group.apply(&purge, place_of(0, 0)).expect("legal");
         assert_eq!(group.position(Index(3)), None);
         assert_eq!(group.position(Index(4)), Some(at(2, 4)));
@@ -362,7 +358,7 @@ mod tests {
         assert_eq!(group.position(Index(6)), Some(at(3, 6)));
         assert_eq!(group.position(Index(7)), None);
         group
-            .apply(&Record::Truncate(Index(5)), place_of(0, 0))
+            .apply(&Change::Truncate(Index(5)), place_of(0, 0))
             .expect("legal");
         group.apply(&entry(2, 5), place_of(9, 0)).expect("legal");
         assert_eq!(runs(&group), [(5, 2)]);
@@ -370,19 +366,19 @@ mod tests {
 
     #[test]
     fn what_can_not_follow_is_refused() {
-        let refused = |record: &Record| six().apply(record, place_of(0, 0)).is_err();
+        let refused = |record: &Change| six().apply(record, place_of(0, 0)).is_err();
         assert!(refused(&entry(3, 8)), "a gap");
         assert!(refused(&entry(3, 6)), "an overlap");
-        assert!(refused(&Record::Truncate(Index(0))));
-        assert!(refused(&Record::Truncate(Index(8))));
-        assert!(!refused(&Record::Truncate(Index(7))));
+        assert!(refused(&Change::Truncate(Index(0))));
+        assert!(refused(&Change::Truncate(Index(8))));
+        assert!(!refused(&Change::Truncate(Index(7))));
     }
 
     #[test]
     fn places_are_those_asked_for() {
         let mut group = six();
         group
-            .apply(&Record::Purge(at(1, 2)), place_of(0, 0))
+            .apply(&Change::Purge(at(1, 2)), place_of(0, 0))
             .expect("legal");
         let segments = |from, to| {
             let places = group.places(Index(from), Index(to));
@@ -400,7 +396,7 @@ mod tests {
         let mut group = Group::at(&six().checkpoint());
         assert_eq!(group.gap(), Some((Index(1), Index(6))));
         group
-            .apply(&Record::Truncate(Index(5)), place_of(0, 0))
+            .apply(&Change::Truncate(Index(5)), place_of(0, 0))
             .expect("legal");
         group.apply(&entry(3, 5), place_of(7, 0)).expect("in order");
         assert_eq!(
@@ -409,7 +405,7 @@ mod tests {
         );
         let mut purged = group.clone();
         purged
-            .apply(&Record::Purge(at(2, 4)), place_of(0, 0))
+            .apply(&Change::Purge(at(2, 4)), place_of(0, 0))
             .expect("legal");
         assert_eq!((purged.gap(), purged.base), (None, at(2, 4)));
         group.raise_base();

@@ -8,10 +8,10 @@ use std::sync::Arc;
 use raft_core::GroupId;
 use raft_core::port::PortError;
 
+use super::change::Change;
 use super::group::{Group, Impossible, Place};
 use super::watermark::WatermarkFile;
 use crate::disk::DiskFile;
-use crate::format::Record;
 
 pub(super) struct Index {
     pub(super) groups: BTreeMap<GroupId, Group>,
@@ -20,20 +20,20 @@ pub(super) struct Index {
 }
 
 impl Index {
-    /// The record happened.
+    /// The change happened.
     pub(super) fn apply(
         &mut self,
         group: GroupId,
-        record: &Record,
+        change: &Change,
         place: Place,
     ) -> Result<(), Impossible> {
-        if let Record::Checkpoint(checkpoint) = record {
+        if let Change::Checkpoint(checkpoint) = change {
             let known = self.groups.entry(group);
             known.or_insert_with(|| Group::at(checkpoint));
             return Ok(());
         }
         match self.groups.get_mut(&group) {
-            Some(state) => state.apply(record, place),
+            Some(state) => state.apply(change, place),
             None => Err(Impossible(format!("group {group} was never founded"))),
         }
     }

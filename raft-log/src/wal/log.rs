@@ -15,6 +15,7 @@ use raft_core::{Entry, GroupId, Index, Position, Recovered, SnapshotMeta};
 
 use super::group::{Group, Place};
 use super::report::Finding;
+use super::tail::Work;
 use super::{Shared, files, lock};
 use crate::disk::DiskFile;
 use crate::format::{Checkpoint, Record, Salt, decode_record};
@@ -57,7 +58,7 @@ impl WalLog {
         &self.snapshots
     }
 
-    fn commit_one(&self, record: Record) -> Result<(), PortError> {
+    fn commit_one(&self, record: &Record) -> Result<(), PortError> {
         let mut work = self.shared.work();
         work.push(self.group, record);
         self.shared.commit(work)
@@ -114,7 +115,7 @@ impl WalLog {
         // The same batch that drops the entries would raise the watermark; so what others rely on
         // is written before it.
         self.shared.write_watermark(self.group)?;
-        self.commit_one(Record::Reset(snapshot.last))
+        self.commit_one(&Record::Reset(snapshot.last))
     }
 }
 
@@ -165,7 +166,7 @@ impl LogStore for WalLog {
             terms: Vec::new(),
             last: founding.last,
         };
-        self.commit_one(Record::Checkpoint(Box::new(checkpoint)))
+        self.commit_one(&Record::Checkpoint(Box::new(checkpoint)))
     }
 
     fn write(&mut self, writes: &[Write]) -> Result<(), PortError> {
@@ -173,22 +174,19 @@ impl LogStore for WalLog {
         let resets = writes.iter().filter_map(|write| write.reset.as_ref());
         let has_reset = resets.clone().count() > 0;
         self.check_resets(resets)?;
-        let mut work = self.shared.work();
-        let checked = self.with_group(|state| {
-            let mut bounds = LogBounds {
-                base: state.base,
-                last: state.last(),
-            };
-            for write in writes {
-                bounds = bounds.after(write)?;
-                for record in records(write) {
-                    work.push(self.group, record);
-                }
-            }
-            Ok(())
+        // Nobody else writes for this group: what holds now holds until these are written.
+        let bounds = self.with_group(|state| LogBounds {
+            base: state.base,
+            last: state.last(),
         });
         let unknown = || PortError::misused(format!("group {} was never founded", self.group));
-        checked.ok_or_else(unknown)??;
+        writes
+            .iter()
+            .try_fold(bounds.ok_or_else(unknown)?, LogBounds::after)?;
+        let mut work = self.shared.work();
+        for write in writes {
+            self.fill(&mut work, write);
+        }
         if !work.is_empty() {
             self.shared.commit(work)?;
         }
@@ -229,7 +227,7 @@ impl LogStore for WalLog {
             state.position(up_to).filter(|_| is_new)
         });
         if let Some(position) = position.flatten() {
-            self.commit_one(Record::Purge(position))?;
+            self.commit_one(&Record::Purge(position))?;
         }
         self.shared.drop_segments()
     }
@@ -271,6 +269,19 @@ impl LogStore for WalLog {
 }
 
 impl WalLog {
+    /// Adds what a write says, in the order in which it happens.
+    fn fill(&self, work: &mut Work, write: &Write) {
+        let reset = write.reset.as_ref().map(|meta| Record::Reset(meta.last));
+        let hard_state = write.hard_state.map(Record::HardState);
+        let truncate = write.truncate.map(Record::Truncate);
+        for record in [reset, hard_state, truncate].into_iter().flatten() {
+            work.push(self.group, &record);
+        }
+        for entry in &write.entries {
+            work.push_entry(self.group, entry);
+        }
+    }
+
     /// Entries from `from` on that lie one after another in one segment, no more of them than may
     /// be wanted.
     fn run(
@@ -340,17 +351,4 @@ impl WalLog {
             .map(|place| entry(place).ok_or_else(|| damaged(place)))
             .collect()
     }
-}
-
-/// What a write says, in the order in which it happens.
-fn records(write: &Write) -> impl Iterator<Item = Record> {
-    let reset = write.reset.as_ref().map(|meta| Record::Reset(meta.last));
-    let hard_state = write.hard_state.map(Record::HardState);
-    let truncate = write.truncate.map(Record::Truncate);
-    let entries = write.entries.iter().cloned().map(Record::Entry);
-    reset
-        .into_iter()
-        .chain(hard_state)
-        .chain(truncate)
-        .chain(entries)
 }

@@ -18,6 +18,7 @@ use raft_core::{GroupId, Position};
 
 use self::evidence::Evidence;
 use self::segment::{Ended, Opened, Whole};
+use super::change::Change;
 use super::files;
 use super::group::{Group, Place};
 use super::identity::{self, IdentityFile};
@@ -230,7 +231,7 @@ impl Scanner {
                 length: placed.length,
             };
             let state = self.scan.groups.get_mut(&group);
-            let applied = state.map(|state| state.apply(record, place));
+            let applied = state.map(|state| state.apply(&Change::from(record), place));
             if !matches!(applied, Some(Ok(()))) {
                 self.impossible.get_or_insert((group, batch.sequence));
             }

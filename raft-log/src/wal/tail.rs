@@ -5,14 +5,15 @@
 //! succeed the second time without having written anything. This file does not know what the
 //! records say.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::VecDeque;
 use std::path::Path;
 use std::sync::Arc;
 
-use raft_core::GroupId;
 use raft_core::port::{PortError, PortErrorKind};
+use raft_core::{Entry, GroupId};
 
 use super::begin::{Begun, Plan, begin};
+use super::change::Change;
 use super::group::Place;
 use super::spares::Spares;
 use super::watermark::WatermarkFile;
@@ -29,14 +30,19 @@ const BUFFERS_MAX: usize = 4;
 #[derive(Default)]
 pub(super) struct Work {
     batch: Batch,
-    /// The records again, as the index wants them, with where each begins in the batch.
-    records: Vec<(GroupId, Record, usize)>,
+    /// What each record changes, with where it begins in the batch.
+    changes: Vec<(GroupId, Change, usize)>,
 }
 
 impl Work {
-    pub(super) fn push(&mut self, group: GroupId, record: Record) {
-        let start = self.batch.push(group, &record);
-        self.records.push((group, record, start));
+    pub(super) fn push(&mut self, group: GroupId, record: &Record) {
+        let start = self.batch.push(group, record);
+        self.changes.push((group, Change::from(record), start));
+    }
+
+    pub(super) fn push_entry(&mut self, group: GroupId, entry: &Entry) {
+        let start = self.batch.push_entry(group, entry);
+        self.changes.push((group, Change::from(entry), start));
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -45,14 +51,14 @@ impl Work {
 
     fn absorb(&mut self, other: &mut Self) {
         let shift = self.batch.absorb(&other.batch);
-        let records = other.records.drain(..);
-        self.records
-            .extend(records.map(|(group, record, start)| (group, record, start + shift)));
+        let changes = other.changes.drain(..);
+        self.changes
+            .extend(changes.map(|(group, change, start)| (group, change, start + shift)));
     }
 
     fn clear(&mut self) {
         self.batch.clear();
-        self.records.clear();
+        self.changes.clear();
     }
 }
 
@@ -163,14 +169,18 @@ impl Shared {
     /// What was written at `offset` is durable: it becomes known, and the watermark follows.
     fn known(&self, tail: &mut Tail, work: &Work, offset: u64) -> Result<(), PortError> {
         let mut index = lock(&self.index);
-        let mut touched = BTreeSet::new();
-        for (group, record, start) in &work.records {
+        let mut touched: Vec<GroupId> = Vec::new();
+        for (group, change, start) in &work.changes {
             let length = work.batch.payload_length(*start);
             let place = place(tail.number, offset + *start as u64, length)?;
-            let applied = index.apply(*group, record, place);
+            let applied = index.apply(*group, change, place);
             applied.map_err(|impossible| PortError::misused(impossible.0))?;
-            touched.insert(*group);
+            if touched.last() != Some(group) {
+                touched.push(*group);
+            }
         }
+        touched.sort_unstable();
+        touched.dedup();
         let mut is_vital = false;
         for group in touched {
             is_vital |= index.write_watermark(group, &mut tail.watermark, tail.sequence)?;
