@@ -23,6 +23,8 @@ pub struct Batch {
     /// The room for the header, then the records.
     bytes: Vec<u8>,
     count: u32,
+    /// The payloads of the records before this place have their checksums.
+    summed: usize,
 }
 
 /// The header of a batch.
@@ -55,6 +57,7 @@ impl Default for Batch {
         Self {
             bytes: vec![0; BATCH_HEADER_BYTES],
             count: 0,
+            summed: BATCH_HEADER_BYTES,
         }
     }
 }
@@ -86,6 +89,7 @@ impl Batch {
     pub fn clear(&mut self) {
         self.bytes.truncate(BATCH_HEADER_BYTES);
         self.count = 0;
+        self.summed = BATCH_HEADER_BYTES;
     }
 
     /// Whether it holds no record.
@@ -100,9 +104,21 @@ impl Batch {
         self.bytes.len()
     }
 
+    /// Computes the checksums of the payloads that have none yet; [`Batch::seal`] does it
+    /// otherwise. All in one go, because a processor computes those of several records at once if
+    /// there is nothing in between.
+    pub fn sum(&mut self) {
+        while self.summed < self.bytes.len() {
+            self.summed += record::sum(&mut self.bytes[self.summed..]);
+        }
+    }
+
     /// Appends the records of another; how much further back they are there.
     pub fn absorb(&mut self, other: &Self) -> usize {
         let shift = self.bytes.len() - BATCH_HEADER_BYTES;
+        if self.summed == self.bytes.len() {
+            self.summed = shift + other.summed;
+        }
         self.bytes
             .extend_from_slice(&other.bytes[BATCH_HEADER_BYTES..]);
         self.count += other.count;
@@ -114,6 +130,7 @@ impl Batch {
     /// # Panics
     /// If it is longer than 4 GiB; the writer refuses such a one before.
     pub fn seal(&mut self, sequence: u64, (salt, offset): (Salt, u64)) -> &[u8] {
+        self.sum();
         let length = u32::try_from(self.bytes.len() - BATCH_HEADER_BYTES)
             .expect("longer batches are refused before");
         self.bytes[4..8].copy_from_slice(&length.to_le_bytes());
@@ -222,6 +239,7 @@ mod tests {
     fn a_batch_is_read_whole_or_not_at_all() {
         let salt = Salt::new(9, 1);
         let mut merged = batch(&[3, 4]);
+        merged.sum();
         assert_eq!(merged.absorb(&batch(&[5])), 80);
         let mut file = vec![0xee; 64];
         file.extend_from_slice(merged.seal(17, (salt, 64)));

@@ -100,7 +100,8 @@ const PURGE: u8 = 7;
 const CHECKPOINT: u8 = 8;
 
 impl Record {
-    /// Appends the record, its header's checksum left open until [`seal`].
+    /// Appends the record, its payload's checksum left open until [`sum`], its header's until
+    /// [`seal`].
     pub(super) fn encode(&self, group: GroupId, bytes: &mut Vec<u8>) {
         encode((self.head(), group), bytes, |bytes| {
             self.encode_payload(bytes);
@@ -183,8 +184,6 @@ fn encode(
     fill(bytes);
     let payload = &bytes[start + RECORD_HEADER_BYTES..];
     let length = u32::try_from(payload.len()).expect("batches are shorter than 4 GiB");
-    let crc = crc32c::crc32c(payload);
-    bytes[start + 4..start + 8].copy_from_slice(&crc.to_le_bytes());
     bytes[start + 8..start + 12].copy_from_slice(&length.to_le_bytes());
     bytes.resize(padded(bytes.len()), 0);
 }
@@ -194,6 +193,14 @@ fn encode_vote(vote: Option<NodeId>, bytes: &mut Vec<u8>) {
     if let Some(vote) = vote {
         Encoder(bytes).u64(vote.0);
     }
+}
+
+/// Gives the record at the front of `bytes` the checksum of its payload; how long it is.
+pub(super) fn sum(bytes: &mut [u8]) -> usize {
+    let end = RECORD_HEADER_BYTES + u32_at(bytes, 8) as usize;
+    let crc = crc32c::crc32c(&bytes[RECORD_HEADER_BYTES..end]);
+    bytes[4..8].copy_from_slice(&crc.to_le_bytes());
+    padded(end)
 }
 
 /// Gives the record at the front of `bytes` the checksum of its place; how long it is.
@@ -345,6 +352,7 @@ mod tests {
         for record in samples() {
             let mut bytes = Vec::new();
             record.encode(GroupId(7), &mut bytes);
+            sum(&mut bytes);
             let length = seal(&mut bytes, salt, 64);
             assert_eq!(length, bytes.len());
             let shared = Bytes::from(bytes.clone());
@@ -375,6 +383,7 @@ mod tests {
         for (at, value) in [(12, 2), (13, 99)] {
             let mut bytes = Vec::new();
             Record::Truncate(Index(1)).encode(GroupId(0), &mut bytes);
+            sum(&mut bytes);
             bytes[at] = value;
             seal(&mut bytes, salt, 0);
             let (version, kind) = (bytes[12], bytes[13]);

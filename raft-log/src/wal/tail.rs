@@ -98,7 +98,9 @@ impl Shared {
     }
 
     /// Makes the records durable and known.
-    pub(super) fn commit(&self, work: Work) -> Result<(), PortError> {
+    pub(super) fn commit(&self, mut work: Work) -> Result<(), PortError> {
+        // Here, while others write: all that is left to do at the end of the log is to seal.
+        work.batch.sum();
         if work.batch.size() > BATCH_BYTES_LIMIT {
             return Err(PortError::misused(format!(
                 "{} bytes in one write, while {BATCH_BYTES_LIMIT} is the most",
