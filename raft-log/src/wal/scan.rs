@@ -115,6 +115,8 @@ enum Next {
     Nothing,
     /// A segment that follows this batch.
     Follows(u64),
+    /// One that follows this batch, and whose number is not the next one.
+    FollowsAfterGap(u64),
     /// A segment of which neither header nor first batch can be read.
     Unreadable,
 }
@@ -165,7 +167,11 @@ impl Scanner {
         while let Some(segment) = opened.next() {
             let next = match opened.peek() {
                 None => Next::Nothing,
-                Some(next) => next.follows.map_or(Next::Unreadable, Next::Follows),
+                Some(next) => match next.follows {
+                    None => Next::Unreadable,
+                    Some(batch) if next.number == segment.number + 1 => Next::Follows(batch),
+                    Some(batch) => Next::FollowsAfterGap(batch),
+                },
             };
             self.read(&segment, next)?;
         }
@@ -250,10 +256,17 @@ impl Scanner {
         let sequence = self.scan.end.sequence;
         // A segment gets its name when its first batch is durable.
         let has_begun = self.scan.end.number == number;
-        if has_begun && next == Next::Follows(sequence) {
+        let is_followed =
+            [Next::Follows(sequence), Next::FollowsAfterGap(sequence)].contains(&next);
+        if has_begun && is_followed {
             return Ok(());
         }
         let later = segment.find_later(ended.offset, sequence)?;
+        let is_whole = has_begun && later.is_none() && ended.torn_bytes == 0;
+        if is_whole && matches!(next, Next::FollowsAfterGap(_)) {
+            // What is missing was in segments between the two; the next one says which batches.
+            return Ok(());
+        }
         if has_begun && later.is_none() && next == Next::Unreadable {
             // The damage is there.
             return Ok(());

@@ -378,6 +378,14 @@ fn a_missing_segment_is_noticed_wherever_it_was() {
             wal.report().has_loss() && recovered.lost,
             "segment {place}: {recovered:?}"
         );
+        let report = wal.report();
+        let is_said = |finding: &Finding| matches!(finding, Finding::BatchesMissing { .. });
+        let is_between = place == 1 || place == 2;
+        assert_eq!(
+            report.findings.iter().any(is_said),
+            is_between,
+            "{report:?}"
+        );
         assert_eq!(recovered.watermark.index, Index(50), "segment {place}");
         assert_eq!(recovered.incarnation, Incarnation(77), "segment {place}");
         for index in recovered.last.0 + 1..=51 {
