@@ -43,6 +43,9 @@ pub enum OpenError {
         /// Which file.
         file: String,
     },
+    /// There is nothing to look into.
+    #[error("there is no log in this directory: is it the right one?")]
+    NoLog,
     /// The system failed.
     #[error(transparent)]
     Port(#[from] PortError),

@@ -12,6 +12,7 @@ pub mod config;
 pub mod disk;
 mod error;
 pub mod format;
+pub mod inspect;
 #[cfg(feature = "rocksdb")]
 pub mod rocks;
 pub mod snapshot;

@@ -17,12 +17,14 @@
 mod create;
 mod files;
 mod layout;
+mod look;
 mod manifest;
 mod receive;
 mod retain;
 mod scan;
 mod source;
 
+pub(crate) use look::{Reading, Seen, look};
 pub use manifest::{MANIFEST_BYTES_MAX, ManifestError, decode_manifest, encode_manifest};
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -6,19 +6,19 @@
 
 mod begin;
 mod change;
-mod files;
+pub(crate) mod files;
 mod group;
-mod identity;
+pub(crate) mod identity;
 mod index;
 mod log;
 mod mend;
 mod report;
-mod scan;
+pub(crate) mod scan;
 mod spares;
 mod tail;
 #[cfg(test)]
 mod tests;
-mod watermark;
+pub(crate) mod watermark;
 
 pub use log::WalLog;
 pub use report::{Finding, Report};
@@ -157,19 +157,9 @@ fn make_dirs(disk: &dyn Disk) -> Result<(), PortError> {
 /// Whose the directory is, and whether that had to be taken from the segments. It is `identity`'s
 /// if it is nobody's yet.
 fn owner(disk: &dyn Disk, identity: Identity) -> Result<(IdentityFile, bool), OpenError> {
-    let failed = |error| PortError::io("read the file `identity`", error);
-    let (id, was_rebuilt) = match IdentityFile::read(disk).map_err(failed)? {
-        Found::Known(id) => (id, false),
-        Found::Version(version) => {
-            return Err(OpenError::UnknownVersion {
-                file: identity::NAME.to_owned(),
-                version,
-            });
-        }
-        Found::Nothing | Found::Damaged => match scan::owner(disk)? {
-            Some(id) => (id, true),
-            None => (mend::create(disk, identity)?, false),
-        },
+    let (id, was_rebuilt) = match find_owner(disk)? {
+        Some(found) => found,
+        None => (mend::create(disk, identity)?, false),
     };
     if id.identity != identity {
         return Err(OpenError::Foreign {
@@ -183,7 +173,21 @@ fn owner(disk: &dyn Disk, identity: Identity) -> Result<(IdentityFile, bool), Op
     Ok((id, was_rebuilt))
 }
 
-fn open_watermark(disk: &dyn Disk) -> Result<Option<WatermarkFile>, PortError> {
+/// Whose the directory is, and whether the segments alone say so; `None` if it is nobody's yet.
+/// Changes nothing.
+pub(crate) fn find_owner(disk: &dyn Disk) -> Result<Option<(IdentityFile, bool)>, OpenError> {
+    let failed = |error| PortError::io("read the file `identity`", error);
+    match IdentityFile::read(disk).map_err(failed)? {
+        Found::Known(id) => Ok(Some((id, false))),
+        Found::Version(version) => Err(OpenError::UnknownVersion {
+            file: identity::NAME.to_owned(),
+            version,
+        }),
+        Found::Nothing | Found::Damaged => Ok(scan::owner(disk)?.map(|id| (id, true))),
+    }
+}
+
+pub(crate) fn open_watermark(disk: &dyn Disk) -> Result<Option<WatermarkFile>, PortError> {
     let open = || {
         if WatermarkFile::exists(disk)? {
             WatermarkFile::open(disk).map(Some)

@@ -51,11 +51,16 @@ impl RealDisk {
     /// # Errors
     /// When another process has locked it, or the system says no.
     pub fn open(root: &Path) -> Result<Self, OpenDirError> {
-        let failed = |source| OpenDirError::Io {
-            path: root.display().to_string(),
-            source,
-        };
-        create_durably(root).map_err(failed)?;
+        create_durably(root).map_err(failed(root))?;
+        Self::open_existing(root)
+    }
+
+    /// Locks a directory that is there.
+    ///
+    /// # Errors
+    /// When another process has locked it, it is not there, or the system says no.
+    pub fn open_existing(root: &Path) -> Result<Self, OpenDirError> {
+        let failed = failed(root);
         let mut options = OpenOptions::new();
         options.read(true).write(true).create(true).truncate(false);
         let mut lock = options.open(root.join(LOCK_NAME)).map_err(failed)?;
@@ -76,6 +81,13 @@ impl RealDisk {
             root: root.to_owned(),
             _lock: lock,
         })
+    }
+}
+
+fn failed(root: &Path) -> impl Fn(io::Error) -> OpenDirError + Copy {
+    move |source| OpenDirError::Io {
+        path: root.display().to_string(),
+        source,
     }
 }
 

@@ -76,7 +76,7 @@ impl Shared {
         }
     }
 
-    fn look_at(&self, name: DirName) -> Result<Manifest, PortError> {
+    pub(super) fn look_at(&self, name: DirName) -> Result<Manifest, PortError> {
         let dir = self.path(name);
         let manifest = read_manifest(&*self.disk, &dir)?;
         if manifest.meta.last != name.last {

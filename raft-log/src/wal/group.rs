@@ -32,13 +32,13 @@ impl Place {
 
 /// One group's log.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Group {
-    pub(super) incarnation: Incarnation,
+pub(crate) struct Group {
+    pub(crate) incarnation: Incarnation,
     /// What it was founded with.
-    pub(super) founding: Arc<SnapshotMeta>,
-    pub(super) hard_state: HardState,
+    pub(crate) founding: Arc<SnapshotMeta>,
+    pub(crate) hard_state: HardState,
     /// The position before the first entry.
-    pub(super) base: Position,
+    pub(crate) base: Position,
     /// The first entry that is here. After `base.next()` only during recovery, when what lies in
     /// between went with an earlier segment and the record that says so is still to come.
     first: Index,
@@ -51,7 +51,7 @@ pub(super) struct Group {
     /// What the records of the entries take.
     bytes: u64,
     /// What others rely on and is not here; until the log has reached it again.
-    pub(super) lost: Option<Watermark>,
+    pub(crate) lost: Option<Watermark>,
 }
 
 /// A record that can't follow what was before.
@@ -93,11 +93,11 @@ impl Group {
         }
     }
 
-    pub(super) fn last(&self) -> Index {
+    pub(crate) fn last(&self) -> Index {
         self.first.plus(self.places.len() as u64).prev()
     }
 
-    pub(super) fn last_position(&self) -> Position {
+    pub(crate) fn last_position(&self) -> Position {
         let last = self.last();
         Position::new(self.term(last), last)
     }
@@ -126,7 +126,7 @@ impl Group {
     }
 
     /// How many entries are here, and what their records take.
-    pub(super) fn usage(&self) -> (u64, u64) {
+    pub(crate) fn usage(&self) -> (u64, u64) {
         (self.places.len() as u64, self.bytes)
     }
 

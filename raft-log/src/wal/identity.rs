@@ -18,7 +18,7 @@ use crate::codec::{Decoder, Encoder};
 use crate::config::Identity;
 use crate::disk::{Disk, Open};
 
-pub(super) const NAME: &str = "identity";
+pub(crate) const NAME: &str = "identity";
 const NEW_NAME: &str = "identity.new";
 
 const MAGIC: &[u8; 8] = b"RAFTID\0\n";
@@ -27,14 +27,14 @@ const SIZE: usize = 40;
 
 /// Whose directory it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct IdentityFile {
-    pub(super) identity: Identity,
+pub(crate) struct IdentityFile {
+    pub(crate) identity: Identity,
     /// Drawn when the log was created: tells it from every other, also of the same node.
-    pub(super) log_id: u64,
+    pub(crate) log_id: u64,
 }
 
 /// What the directory says of its owner.
-pub(super) enum Found {
+pub(crate) enum Found {
     Nothing,
     Damaged,
     Version(u32),
@@ -43,13 +43,13 @@ pub(super) enum Found {
 
 impl IdentityFile {
     /// For a log that is being created.
-    pub(super) fn draw(identity: Identity) -> Self {
+    pub(crate) fn draw(identity: Identity) -> Self {
         // The standard library keys its hashers at random; that is all the randomness needed here.
         let log_id = RandomState::new().hash_one(identity.cluster);
         Self { identity, log_id }
     }
 
-    pub(super) fn read(disk: &dyn Disk) -> io::Result<Found> {
+    pub(crate) fn read(disk: &dyn Disk) -> io::Result<Found> {
         let file = match disk.open(Path::new(NAME), Open::Existing) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Found::Nothing),
             other => other?,
@@ -60,7 +60,7 @@ impl IdentityFile {
     }
 
     /// Writes it, durable and whole or not at all.
-    pub(super) fn write(&self, disk: &dyn Disk) -> Result<(), PortError> {
+    pub(crate) fn write(&self, disk: &dyn Disk) -> Result<(), PortError> {
         let write = || {
             let new = Path::new(NEW_NAME);
             let file = disk.open(new, Open::New)?;

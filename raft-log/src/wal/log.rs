@@ -11,7 +11,9 @@ use raft_core::port::{
     LogBounds, LogStore, LogUsage, Manifest, PortError, SnapshotReceiver, SnapshotSink,
     SnapshotSource,
 };
-use raft_core::{Entry, GroupId, Index, Position, Recovered, SnapshotMeta};
+use raft_core::{
+    Entry, GroupId, HardState, Index, NodeId, Position, Recovered, SnapshotMeta, Term, Watermark,
+};
 
 use super::group::{Group, Place};
 use super::report::Finding;
@@ -31,6 +33,16 @@ pub struct WalLog {
     shared: Arc<Shared>,
     group: GroupId,
     snapshots: SnapshotStore,
+}
+
+/// What was given up by [`WalLog::accept_loss`].
+pub(crate) struct Accepted {
+    /// Where the log ends.
+    pub(crate) kept: Position,
+    /// What others rely on.
+    pub(crate) relied_on: Watermark,
+    /// Term and vote from now on.
+    pub(crate) hard_state: HardState,
 }
 
 impl WalLog {
@@ -102,6 +114,33 @@ impl WalLog {
                 reset.last
             ))),
         }
+    }
+
+    /// What others rely on and is not here is given up: from now on the log counts as whole. Term
+    /// and vote are not given up; they become those of whoever has seen more, the log or the
+    /// watermark. If it is not known that there was a vote in that term, there was one, for the
+    /// node itself: so whatever was forgotten, it votes for nobody else in that term.
+    pub(crate) fn accept_loss(&mut self) -> Result<Option<Accepted>, PortError> {
+        self.shared.latched()?;
+        let own = self.shared.id.identity.node;
+        let accepted = self.with_group(|state| {
+            let relied_on = state.lost?;
+            let hard_state = binding(state.hard_state, relied_on, own);
+            let kept = state.last_position();
+            Some(Accepted {
+                kept,
+                relied_on,
+                hard_state,
+            })
+        });
+        let Some(accepted) = accepted.flatten() else {
+            return Ok(None);
+        };
+        self.commit_one(&Record::HardState(accepted.hard_state))?;
+        // Should the power go before this: it is still lost, and given up again.
+        self.with_group(|state| state.lost = None);
+        self.shared.write_watermark(self.group)?;
+        Ok(Some(accepted))
     }
 
     /// The log does not reach back to any snapshot: it is no use, and begins anew at the newest.
@@ -350,5 +389,18 @@ impl WalLog {
         run.iter()
             .map(|place| entry(place).ok_or_else(|| damaged(place)))
             .collect()
+    }
+}
+
+/// The term and vote that hold for a node that forgets how it came to them.
+fn binding(known: HardState, relied_on: Watermark, own: NodeId) -> HardState {
+    let term = known.term.max(relied_on.term);
+    let known = known.vote.filter(|_| known.term == term);
+    let relied_on = relied_on.vote.filter(|_| relied_on.term == term);
+    // In term 0 nobody votes.
+    let abstains = (term > Term(0)).then_some(own);
+    HardState {
+        term,
+        vote: relied_on.or(known).or(abstains),
     }
 }

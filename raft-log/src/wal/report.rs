@@ -56,7 +56,7 @@ pub enum Finding {
     },
     /// The file of watermarks is missing: an end that was lost would not be noticed.
     WatermarkMissing,
-    /// The file that names the owner was missing or damaged; the segments name it.
+    /// The file that names the owner is missing or damaged; the segments name it.
     IdentityRebuilt,
     /// No snapshot reaches up to the beginning of the log.
     SnapshotMissing {
@@ -142,7 +142,7 @@ impl fmt::Display for Finding {
                 bytes,
             } => write!(
                 f,
-                "{}: an unfinished batch of {bytes} bytes at {offset}, never acknowledged: cut",
+                "{}: an unfinished batch of {bytes} bytes at {offset}: never acknowledged, and not there",
                 files::segment_name(*number)
             ),
             Self::Damage {
@@ -175,7 +175,7 @@ impl fmt::Display for Finding {
             Self::IdentityRebuilt => {
                 write!(
                     f,
-                    "the file `identity` was no use; written anew from the segments"
+                    "the file `identity` is no use; the segments say whose log it is"
                 )
             }
             Self::SnapshotMissing {

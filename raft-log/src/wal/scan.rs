@@ -17,7 +17,7 @@ use raft_core::port::PortError;
 use raft_core::{GroupId, Position};
 
 use self::evidence::Evidence;
-use self::segment::{Ended, Opened, Whole};
+pub(crate) use self::segment::{Ended, Opened, Whole};
 use super::change::Change;
 use super::files;
 use super::group::{Group, Place};
@@ -29,39 +29,39 @@ use crate::error::OpenError;
 use crate::format::{Checkpoint, RECORD_HEADER_BYTES, Record, Salt};
 
 /// What was found.
-pub(super) struct Scan {
-    pub(super) groups: BTreeMap<GroupId, Group>,
-    pub(super) segments: BTreeMap<u32, Arc<dyn DiskFile>>,
-    pub(super) end: End,
+pub(crate) struct Scan {
+    pub(crate) groups: BTreeMap<GroupId, Group>,
+    pub(crate) segments: BTreeMap<u32, Arc<dyn DiskFile>>,
+    pub(crate) end: End,
     /// Segments whose content does not count any more.
-    pub(super) void: Vec<u64>,
+    pub(crate) void: Vec<u64>,
     /// Higher than any number that a segment ever had.
-    pub(super) number_next: u64,
+    pub(crate) number_next: u64,
     /// Higher than any number that a batch ever had.
-    pub(super) sequence_next: u64,
-    pub(super) report: Report,
+    pub(crate) sequence_next: u64,
+    pub(crate) report: Report,
 }
 
 /// Where the sound part ends.
-pub(super) struct End {
+pub(crate) struct End {
     /// The segment of the last batch; 0 if there is none.
-    pub(super) number: u64,
-    pub(super) salt: Salt,
+    pub(crate) number: u64,
+    pub(crate) salt: Salt,
     /// Where the last batch begins.
-    pub(super) last_at: u64,
+    pub(crate) last_at: u64,
     /// Where the next one goes.
-    pub(super) offset: u64,
+    pub(crate) offset: u64,
     /// The last batch.
-    pub(super) sequence: u64,
+    pub(crate) sequence: u64,
     /// Whether what lies after `offset` may be written over: nobody relies on it.
-    pub(super) is_open: bool,
+    pub(crate) is_open: bool,
 }
 
 /// Reads the whole log.
 ///
 /// # Errors
 /// When the system fails, or something is of a version that this program does not know.
-pub(super) fn scan(
+pub(crate) fn scan(
     disk: &dyn Disk,
     id: IdentityFile,
     watermark: Option<&WatermarkFile>,
@@ -93,7 +93,7 @@ fn number_next(disk: &dyn Disk, opened: &[Opened]) -> io::Result<u64> {
 }
 
 /// Whose log it is by the headers of its segments; `None` if there is no log.
-pub(super) fn owner(disk: &dyn Disk) -> Result<Option<IdentityFile>, OpenError> {
+pub(crate) fn owner(disk: &dyn Disk) -> Result<Option<IdentityFile>, OpenError> {
     let failed = |error| PortError::io("read the log", error);
     let numbers = files::segments(disk, files::LOG_DIR).map_err(failed)?;
     for number in &numbers {

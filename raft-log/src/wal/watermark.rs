@@ -16,12 +16,12 @@ use raft_core::{GroupId, Watermark};
 use crate::disk::{Disk, DiskFile, Open};
 use crate::format::{SLOT_BYTES, Slot};
 
-const NAME: &str = "watermark";
+pub(crate) const NAME: &str = "watermark";
 /// Two slots a group, written in turn.
 const PAIR_BYTES: u64 = 2 * SLOT_BYTES as u64;
 
 /// The file, and what it says.
-pub(super) struct WatermarkFile {
+pub(crate) struct WatermarkFile {
     file: Arc<dyn DiskFile>,
     /// Which pair is whose, and what it says.
     slots: BTreeMap<GroupId, (u64, Slot)>,
@@ -30,12 +30,12 @@ pub(super) struct WatermarkFile {
 }
 
 impl WatermarkFile {
-    pub(super) fn exists(disk: &dyn Disk) -> io::Result<bool> {
+    pub(crate) fn exists(disk: &dyn Disk) -> io::Result<bool> {
         Ok(disk.list(Path::new(""))?.iter().any(|name| name == NAME))
     }
 
     /// Makes an empty one, durable once the root is synced.
-    pub(super) fn create(disk: &dyn Disk) -> io::Result<Self> {
+    pub(crate) fn create(disk: &dyn Disk) -> io::Result<Self> {
         let file = disk.open(Path::new(NAME), Open::New)?;
         file.sync()?;
         Ok(Self {
@@ -46,7 +46,7 @@ impl WatermarkFile {
     }
 
     /// Reads the one that is there.
-    pub(super) fn open(disk: &dyn Disk) -> io::Result<Self> {
+    pub(crate) fn open(disk: &dyn Disk) -> io::Result<Self> {
         let file = disk.open(Path::new(NAME), Open::Existing)?;
         let size = file.size()?;
         let mut bytes = vec![0; usize::try_from(size).unwrap_or(usize::MAX)];
@@ -67,16 +67,16 @@ impl WatermarkFile {
         })
     }
 
-    pub(super) fn slots(&self) -> impl Iterator<Item = &Slot> {
+    pub(crate) fn slots(&self) -> impl Iterator<Item = &Slot> {
         self.slots.values().map(|(_, slot)| slot)
     }
 
-    pub(super) fn get(&self, group: GroupId) -> Option<&Slot> {
+    pub(crate) fn get(&self, group: GroupId) -> Option<&Slot> {
         self.slots.get(&group).map(|(_, slot)| slot)
     }
 
     /// Writes what a group lets others rely on from now on; whether term or vote changed by it.
-    pub(super) fn put(
+    pub(crate) fn put(
         &mut self,
         group: GroupId,
         incarnation: Incarnation,
@@ -101,7 +101,7 @@ impl WatermarkFile {
         Ok(said != Some((watermark.term, watermark.vote)))
     }
 
-    pub(super) fn sync(&self) -> io::Result<()> {
+    pub(crate) fn sync(&self) -> io::Result<()> {
         self.file.sync()
     }
 }

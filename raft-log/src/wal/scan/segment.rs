@@ -22,14 +22,14 @@ use crate::wal::identity::IdentityFile;
 const VERSION_AT: usize = 12;
 
 /// A segment whose header was read.
-pub(super) struct Opened {
-    pub(super) number: u64,
-    pub(super) file: Arc<dyn DiskFile>,
-    pub(super) salt: Salt,
+pub(crate) struct Opened {
+    pub(crate) number: u64,
+    pub(crate) file: Arc<dyn DiskFile>,
+    pub(crate) salt: Salt,
     /// The last batch before this segment, by its header or else by its first batch.
-    pub(super) follows: Option<u64>,
+    pub(crate) follows: Option<u64>,
     /// The last batch here that counts.
-    pub(super) limit: u64,
+    pub(crate) limit: u64,
     /// `None` if it can't be read.
     header: Option<SegmentHeader>,
     size: u64,
@@ -37,18 +37,18 @@ pub(super) struct Opened {
 }
 
 /// A whole batch.
-pub(super) struct Whole<'a> {
-    pub(super) sequence: u64,
-    pub(super) offset: u64,
-    pub(super) size: u64,
-    pub(super) records: &'a [Placed],
+pub(crate) struct Whole<'a> {
+    pub(crate) sequence: u64,
+    pub(crate) offset: u64,
+    pub(crate) size: u64,
+    pub(crate) records: &'a [Placed],
 }
 
 /// Where the whole batches end.
-pub(super) struct Ended {
-    pub(super) offset: u64,
+pub(crate) struct Ended {
+    pub(crate) offset: u64,
     /// How much of a batch lies there that is not whole.
-    pub(super) torn_bytes: u64,
+    pub(crate) torn_bytes: u64,
 }
 
 impl Opened {
@@ -56,7 +56,7 @@ impl Opened {
     ///
     /// # Errors
     /// When the system fails, the version is not known, or it is a segment of another log.
-    pub(super) fn new(disk: &dyn Disk, number: u64, id: IdentityFile) -> Result<Self, OpenError> {
+    pub(crate) fn new(disk: &dyn Disk, number: u64, id: IdentityFile) -> Result<Self, OpenError> {
         let path = files::segment(number);
         let (file, header, size) = open(disk, &path)?;
         let header = match header {
@@ -96,22 +96,27 @@ impl Opened {
         Ok(opened)
     }
 
-    pub(super) const fn has_header(&self) -> bool {
+    pub(crate) const fn has_header(&self) -> bool {
         self.header.is_some()
     }
 
+    /// What it says of itself; `None` if that can't be read.
+    pub(crate) const fn header(&self) -> Option<SegmentHeader> {
+        self.header
+    }
+
     /// Whether all that it holds was declared void.
-    pub(super) fn is_void(&self) -> bool {
+    pub(crate) fn is_void(&self) -> bool {
         self.header.is_some_and(|header| header.first > self.limit)
     }
 
     /// Hands on the whole batches from the beginning.
-    pub(super) fn batches(&self, take: &mut dyn FnMut(Whole<'_>)) -> Result<Ended, OpenError> {
+    pub(crate) fn batches(&self, take: &mut dyn FnMut(Whole<'_>)) -> Result<Ended, OpenError> {
         self.batches_from(SEGMENT_HEADER_BYTES as u64, take)
     }
 
     /// Hands on the whole batches from `offset` on, as far as they count.
-    pub(super) fn batches_from(
+    pub(crate) fn batches_from(
         &self,
         offset: u64,
         take: &mut dyn FnMut(Whole<'_>),
@@ -151,7 +156,7 @@ impl Opened {
 
     /// Where a later batch begins, after `offset` and with a number after `sequence`, as far as it
     /// counts.
-    pub(super) fn find_later(&self, offset: u64, sequence: u64) -> Result<Option<u64>, PortError> {
+    pub(crate) fn find_later(&self, offset: u64, sequence: u64) -> Result<Option<u64>, PortError> {
         let content = self.content()?;
         let is_later = |at: &usize| {
             let rest = &content[*at..];
@@ -171,7 +176,7 @@ impl Opened {
     }
 
     /// Where the last byte lies that is not zero.
-    pub(super) fn content_end(&self) -> Result<u64, PortError> {
+    pub(crate) fn content_end(&self) -> Result<u64, PortError> {
         let content = self.content()?;
         let last = content.iter().rposition(|byte| *byte != 0);
         Ok(last.map_or(0, |last| last as u64 + 1))
@@ -204,7 +209,7 @@ fn open(disk: &dyn Disk, path: &Path) -> Result<(Arc<dyn DiskFile>, Header, u64)
 }
 
 /// Whose log the segment says that it belongs to.
-pub(super) fn owner(disk: &dyn Disk, number: u64) -> Result<Option<IdentityFile>, PortError> {
+pub(crate) fn owner(disk: &dyn Disk, number: u64) -> Result<Option<IdentityFile>, PortError> {
     let (_, header, _) = open(disk, &files::segment(number))?;
     Ok(header.ok().map(|header| IdentityFile {
         identity: header.identity,
