@@ -154,7 +154,8 @@ fn a_sound_log_is_shown_record_by_record() {
             "group 3 checkpoint: incarnation 4d, term 0 no vote, entries after 0t0 up to 0, \
              founded with [1 at \"one:1\"]\n",
             "records: 2\n         280 group 3 term 1 vote 2\n",
-            " 328 group 3 term 1 index 1 command 201 bytes \"00000000000000000000000000000000\"..\n",
+            " 328 group 3 term 1 index 1 command 201 bytes ",
+            "\"00000000000000000000000000000000\"..\n",
             "segment 00000000000000000002.wal: follows batch ",
             "group 3 checkpoint: incarnation 4d, term 1 vote 2, entries after 0t0 up to ",
             "group 3 term 1 index 20 command",

@@ -142,7 +142,7 @@ impl fmt::Display for Finding {
                 bytes,
             } => write!(
                 f,
-                "{}: an unfinished batch of {bytes} bytes at {offset}: never acknowledged, and not there",
+                "{}: an unfinished batch of {bytes} bytes at {offset}, never acknowledged: cut off",
                 files::segment_name(*number)
             ),
             Self::Damage {

@@ -234,7 +234,6 @@ fn every_flaw_is_found() {
         let found = catch_unwind(AssertUnwindSafe(|| log_store(&mut Fixture::new(flaw))));
         let panic = found.expect_err(&format!("{flaw:?} was not found"));
         let said = panic.downcast_ref::<String>().expect("a formatted message");
-        println!("{flaw:?}: {said}");
         assert!(said.starts_with("log store, "), "{flaw:?}: {said}");
     }
 }
