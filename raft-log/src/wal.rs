@@ -4,6 +4,8 @@
 //! sync. [`Wal`] is the log of a process, [`WalLog`] one group's share of it, which is what a node
 //! wants: the core's `LogStore`. This file does not know how bytes are laid out.
 
+#[cfg(test)]
+mod attacks;
 mod begin;
 mod change;
 pub(crate) mod files;
@@ -144,12 +146,15 @@ impl Wal {
     }
 }
 
-/// Makes the directories, each durable.
+/// Makes the directories, each durable, and the names in the log too. What is seen there may not be
+/// durable yet if a process ended between a rename and its sync; what is written from now on must
+/// not go by an earlier name after a power cut.
 fn make_dirs(disk: &dyn Disk) -> Result<(), PortError> {
     let make = || {
         disk.create_dir(Path::new(files::LOG_DIR))?;
         disk.create_dir(Path::new(files::SNAPSHOTS_DIR))?;
-        disk.sync_dir(Path::new(""))
+        disk.sync_dir(Path::new(""))?;
+        disk.sync_dir(Path::new(files::LOG_DIR))
     };
     make().map_err(|error| PortError::io("make the directories of the log", error))
 }

@@ -19,13 +19,13 @@ use super::{Finding, Wal, WalLog};
 use crate::config::{Identity, Preparation, WalConfig};
 use crate::error::OpenError;
 
-const GROUP: GroupId = GroupId(3);
-const IDENTITY: Identity = Identity {
+pub(super) const GROUP: GroupId = GroupId(3);
+pub(super) const IDENTITY: Identity = Identity {
     cluster: 0xc0ffee,
     node: NodeId(1),
 };
 
-fn config() -> WalConfig {
+pub(super) fn config() -> WalConfig {
     WalConfig {
         segment_bytes: 4096,
         preparation: Preparation::Growing,
@@ -33,19 +33,19 @@ fn config() -> WalConfig {
     }
 }
 
-fn open(dir: &Path) -> (Wal, WalLog) {
+pub(super) fn open(dir: &Path) -> (Wal, WalLog) {
     let wal = Wal::open_dir(dir, IDENTITY, config()).expect("opens");
     let log = wal.group(GROUP).expect("a group");
     (wal, log)
 }
 
-fn founding() -> Recovered {
+pub(super) fn founding() -> Recovered {
     let members = Membership::of_voters([(NodeId(1), Member::at("one:1"))]);
     Recovered::bootstrap(Incarnation(77), members)
 }
 
 /// A founded log with entries of term 1 of 200 bytes, one a batch.
-fn filled(dir: &Path, count: u64) -> (Wal, WalLog) {
+pub(super) fn filled(dir: &Path, count: u64) -> (Wal, WalLog) {
     let (wal, mut log) = open(dir);
     log.found(&founding()).expect("founded");
     for index in 1..=count {
@@ -54,7 +54,7 @@ fn filled(dir: &Path, count: u64) -> (Wal, WalLog) {
     (wal, log)
 }
 
-fn entry(term: u64, index: u64) -> Entry {
+pub(super) fn entry(term: u64, index: u64) -> Entry {
     Entry {
         term: Term(term),
         index: Index(index),
@@ -62,7 +62,7 @@ fn entry(term: u64, index: u64) -> Entry {
     }
 }
 
-fn append(term: u64, index: u64) -> Write {
+pub(super) fn append(term: u64, index: u64) -> Write {
     Write {
         id: WriteId(index),
         entries: [entry(term, index)].into_iter().collect(),
@@ -81,7 +81,7 @@ fn truncate(from: u64) -> Write {
     }
 }
 
-fn take_snapshot(log: &mut WalLog, index: u64) {
+pub(super) fn take_snapshot(log: &mut WalLog, index: u64) {
     let meta = SnapshotMeta {
         last: Position::new(Term(1), Index(index)),
         ..founding().snapshot
@@ -91,12 +91,12 @@ fn take_snapshot(log: &mut WalLog, index: u64) {
     sink.finish().expect("durable");
 }
 
-fn read_all(log: &WalLog) -> Vec<Entry> {
+pub(super) fn read_all(log: &WalLog) -> Vec<Entry> {
     log.read(Index(1), Index(u64::MAX - 1), u64::MAX)
         .expect("read")
 }
 
-fn segments(dir: &Path) -> Vec<PathBuf> {
+pub(super) fn segments(dir: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(dir.join("log")).expect("the log");
     let paths = entries.map(|entry| entry.expect("an entry").path());
     let is_segment = |path: &PathBuf| path.extension().is_some_and(|suffix| suffix == "wal");
@@ -105,7 +105,7 @@ fn segments(dir: &Path) -> Vec<PathBuf> {
     segments
 }
 
-fn flip(path: &Path, at: u64) {
+pub(super) fn flip(path: &Path, at: u64) {
     let file = OpenOptions::new()
         .read(true)
         .write(true)

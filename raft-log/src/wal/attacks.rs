@@ -1,0 +1,109 @@
+//! Power cuts and damage at the worst moments: what was acknowledged is there or known to be lost.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+
+use raft_core::port::LogStore;
+use tempfile::TempDir;
+
+use super::tests::{GROUP, IDENTITY, append, config, founding, open, read_all};
+use super::{Wal, lock};
+use crate::disk::{Disk, DiskFile, Open, RealDisk};
+
+/// A disk that remembers which names a power cut could take back, and whose syncs of directories
+/// fail when told so.
+struct Unsure {
+    real: RealDisk,
+    unsynced: Mutex<Vec<(PathBuf, PathBuf)>>,
+    fails: AtomicBool,
+}
+
+impl Unsure {
+    fn open(dir: &Path, unsynced: Vec<(PathBuf, PathBuf)>) -> Arc<Self> {
+        Arc::new(Self {
+            real: RealDisk::open(dir).expect("free"),
+            unsynced: Mutex::new(unsynced),
+            fails: AtomicBool::new(false),
+        })
+    }
+
+    fn unsynced(&self) -> Vec<(PathBuf, PathBuf)> {
+        lock(&self.unsynced).clone()
+    }
+
+    /// Takes back the first renaming that is not durable.
+    fn cut(&self) {
+        if let Some((from, to)) = lock(&self.unsynced).first() {
+            self.real.rename(to, from).expect("taken back");
+        }
+    }
+}
+
+impl Disk for Unsure {
+    fn open(&self, path: &Path, open: Open) -> io::Result<Arc<dyn DiskFile>> {
+        self.real.open(path, open)
+    }
+
+    fn list(&self, dir: &Path) -> io::Result<Vec<String>> {
+        self.real.list(dir)
+    }
+
+    fn create_dir(&self, dir: &Path) -> io::Result<()> {
+        self.real.create_dir(dir)
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        self.real.rename(from, to)?;
+        if from.starts_with("log") {
+            lock(&self.unsynced).push((from.to_owned(), to.to_owned()));
+        }
+        Ok(())
+    }
+
+    fn link(&self, from: &Path, to: &Path) -> io::Result<()> {
+        self.real.link(from, to)
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        self.real.remove(path)
+    }
+
+    fn sync_dir(&self, dir: &Path) -> io::Result<()> {
+        if dir == Path::new("log") {
+            if self.fails.load(Ordering::Relaxed) {
+                return Err(io::Error::other("told to fail"));
+            }
+            lock(&self.unsynced).clear();
+        }
+        self.real.sync_dir(dir)
+    }
+}
+
+#[test]
+fn names_seen_by_an_opening_are_durable_after_it() {
+    let dir = TempDir::new().expect("directory");
+    let disk = Unsure::open(dir.path(), Vec::new());
+    let wal = Wal::open(disk.clone(), IDENTITY, config()).expect("opens");
+    let mut log = wal.group(GROUP).expect("a group");
+    log.found(&founding()).expect("founded");
+    disk.fails.store(true, Ordering::Relaxed);
+    let mut last = 0;
+    while log.write(&[append(1, last + 1)]).is_ok() {
+        last += 1;
+    }
+    // The process dies after it has named the second segment, before the name is durable.
+    let unsynced = disk.unsynced();
+    assert_eq!(unsynced.len(), 1);
+    drop((wal, log, disk));
+    let disk = Unsure::open(dir.path(), unsynced);
+    let wal = Wal::open(disk.clone(), IDENTITY, config()).expect("opens");
+    let mut log = wal.group(GROUP).expect("a group");
+    log.write(&[append(1, last + 1)]).expect("acknowledged");
+    drop((wal, log));
+    disk.cut();
+    drop(disk);
+    let (_, log) = open(dir.path());
+    assert_eq!(read_all(&log).len() as u64, last + 1);
+}
