@@ -5,10 +5,13 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
+use raft_core::Index;
 use raft_core::port::LogStore;
 use tempfile::TempDir;
 
-use super::tests::{GROUP, IDENTITY, append, config, founding, open, read_all};
+use super::tests::{
+    GROUP, IDENTITY, append, config, filled, founding, open, read_all, take_snapshot,
+};
 use super::{Wal, lock};
 use crate::disk::{Disk, DiskFile, Open, RealDisk};
 
@@ -106,4 +109,23 @@ fn names_seen_by_an_opening_are_durable_after_it() {
     drop(disk);
     let (_, log) = open(dir.path());
     assert_eq!(read_all(&log).len() as u64, last + 1);
+}
+
+#[test]
+fn a_power_cut_between_two_drops_leaves_no_hole() {
+    let dir = TempDir::new().expect("directory");
+    drop(filled(dir.path(), 60));
+    let disk = Unsure::open(dir.path(), Vec::new());
+    let wal = Wal::open(disk.clone(), IDENTITY, config()).expect("opens");
+    let mut log = wal.group(GROUP).expect("a group");
+    take_snapshot(&mut log, 50);
+    disk.fails.store(true, Ordering::Relaxed);
+    log.purge(Index(50)).expect_err("the power goes");
+    drop((wal, log));
+    disk.cut();
+    drop(disk);
+    let (wal, mut log) = open(dir.path());
+    assert_eq!(wal.report().findings, []);
+    let recovered = log.recover().expect("recovered");
+    assert_eq!((recovered.last, recovered.lost), (Index(60), false));
 }

@@ -237,10 +237,13 @@ impl Shared {
             return Ok(());
         }
         let drop_all = || {
+            // Each is durable before the next, the oldest first: a power cut may bring back one
+            // that the others still follow, but leave no hole, which would look like damage.
             for number in &dropped {
                 tail.spares.give(&files::segment(u64::from(*number)))?;
+                self.disk.sync_dir(Path::new(files::LOG_DIR))?;
             }
-            self.disk.sync_dir(Path::new(files::LOG_DIR))
+            std::io::Result::Ok(())
         };
         let result = drop_all();
         self.latch(result.map_err(|error| PortError::io("drop old log segments", error)))
