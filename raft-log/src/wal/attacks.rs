@@ -1,5 +1,6 @@
 //! Power cuts and damage at the worst moments: what was acknowledged is there or known to be lost.
 
+use std::fs::{self};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,7 +11,8 @@ use raft_core::port::LogStore;
 use tempfile::TempDir;
 
 use super::tests::{
-    GROUP, IDENTITY, append, config, filled, founding, open, read_all, take_snapshot,
+    GROUP, IDENTITY, append, config, entry, filled, flip, founding, open, read_all, segments,
+    take_snapshot,
 };
 use super::{Wal, lock};
 use crate::disk::{Disk, DiskFile, Open, RealDisk};
@@ -128,4 +130,26 @@ fn a_power_cut_between_two_drops_leaves_no_hole() {
     assert_eq!(wal.report().findings, []);
     let recovered = log.recover().expect("recovered");
     assert_eq!((recovered.last, recovered.lost), (Index(60), false));
+}
+
+#[test]
+fn a_power_cut_while_segments_are_set_aside_forgets_nothing() {
+    for damage in [&[400][..], &[20, 100]] {
+        let dir = TempDir::new().expect("directory");
+        drop(filled(dir.path(), 40));
+        for at in damage {
+            flip(&segments(dir.path())[1], *at);
+        }
+        let (_, mut log) = open(dir.path());
+        let before = log.recover().expect("recovered");
+        assert_eq!((before.lost, before.watermark.index), (true, Index(40)));
+        drop(log);
+        for aside in fs::read_dir(dir.path().join("damaged")).expect("set aside") {
+            let aside = aside.expect("an entry");
+            let back = dir.path().join("log").join(aside.file_name());
+            fs::rename(aside.path(), back).expect("moved back");
+        }
+        let (_, mut log) = open(dir.path());
+        assert_eq!(log.recover().expect("recovered"), before, "{damage:?}");
+    }
 }

@@ -113,10 +113,10 @@ pub(crate) fn owner(disk: &dyn Disk) -> Result<Option<IdentityFile>, OpenError> 
 enum Next {
     /// It is the last one.
     Nothing,
-    /// A segment that follows this batch.
-    Follows(u64),
-    /// One that follows this batch, and whose number is not the next one.
-    FollowsAfterGap(u64),
+    /// The segment of the next number.
+    Adjacent,
+    /// One whose number is not the next one.
+    AfterGap,
     /// A segment of which neither header nor first batch can be read.
     Unreadable,
 }
@@ -169,8 +169,8 @@ impl Scanner {
                 None => Next::Nothing,
                 Some(next) => match next.follows {
                     None => Next::Unreadable,
-                    Some(batch) if next.number == segment.number + 1 => Next::Follows(batch),
-                    Some(batch) => Next::FollowsAfterGap(batch),
+                    Some(_) if next.number == segment.number + 1 => Next::Adjacent,
+                    Some(_) => Next::AfterGap,
                 },
             };
             self.read(&segment, next)?;
@@ -180,7 +180,8 @@ impl Scanner {
 
     fn read(&mut self, segment: &Opened, next: Next) -> Result<(), OpenError> {
         let number = segment.number;
-        if segment.is_void() {
+        // One whose header can't be read is void too if a later segment follows what is before it.
+        if segment.is_void() || segment.limit <= self.scan.end.sequence {
             self.scan.void.push(number);
             return Ok(());
         }
@@ -256,14 +257,14 @@ impl Scanner {
         let sequence = self.scan.end.sequence;
         // A segment gets its name when its first batch is durable.
         let has_begun = self.scan.end.number == number;
-        let is_followed =
-            [Next::Follows(sequence), Next::FollowsAfterGap(sequence)].contains(&next);
-        if has_begun && is_followed {
+        // A later segment, though not always the next one, follows just this batch: what may lie in
+        // between was void when that segment was begun.
+        if has_begun && segment.limit == sequence {
             return Ok(());
         }
         let later = segment.find_later(ended.offset, sequence)?;
         let is_whole = has_begun && later.is_none() && ended.torn_bytes == 0;
-        if is_whole && matches!(next, Next::FollowsAfterGap(_)) {
+        if is_whole && next == Next::AfterGap {
             // What is missing was in segments between the two; the next one says which batches.
             return Ok(());
         }
