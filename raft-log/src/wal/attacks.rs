@@ -1,13 +1,14 @@
 //! Power cuts and damage at the worst moments: what was acknowledged is there or known to be lost.
 
-use std::fs::{self};
+use std::fs::{self, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
-use raft_core::Index;
+use raft_core::event::Write;
 use raft_core::port::LogStore;
+use raft_core::{GroupId, HardState, Index, NodeId, Term};
 use tempfile::TempDir;
 
 use super::tests::{
@@ -152,4 +153,70 @@ fn a_power_cut_while_segments_are_set_aside_forgets_nothing() {
         let (_, mut log) = open(dir.path());
         assert_eq!(log.recover().expect("recovered"), before, "{damage:?}");
     }
+}
+
+/// Opens the log, and brings its segments back to what they were: as if the power had gone once the
+/// watermark was durable.
+fn open_in_vain(dir: &Path) {
+    let before: Vec<_> = segments(dir)
+        .into_iter()
+        .map(|path| (fs::read(&path).expect("read"), path))
+        .collect();
+    drop(open(dir));
+    for path in segments(dir) {
+        fs::remove_file(path).expect("removed");
+    }
+    for (content, path) in before {
+        fs::write(path, content).expect("written");
+    }
+    let _ = fs::remove_dir_all(dir.join("damaged"));
+}
+
+#[test]
+fn a_group_that_vanished_stays_known_however_often_the_power_goes() {
+    let dir = TempDir::new().expect("directory");
+    let (wal, log) = filled(dir.path(), 3);
+    let path = segments(dir.path()).remove(0);
+    let size = fs::metadata(&path).expect("there").len();
+    let other = GroupId(9);
+    let mut late = wal.group(other).expect("a group");
+    late.found(&founding()).expect("founded");
+    late.write(&[append(1, 1)]).expect("written");
+    drop((wal, log, late));
+    let file = OpenOptions::new().write(true).open(&path).expect("there");
+    file.set_len(size).expect("cut");
+    open_in_vain(dir.path());
+    for _ in 0..2 {
+        let (wal, _log) = open(dir.path());
+        let mut late = wal.group(other).expect("a group");
+        let recovered = late.recover().expect("recovered");
+        assert_eq!((recovered.lost, recovered.last), (true, Index(0)));
+        assert_eq!(recovered.watermark.index, Index(1));
+        let hard_state = Some(HardState {
+            term: Term(1),
+            vote: Some(NodeId(1)),
+        });
+        let write = Write {
+            hard_state,
+            ..Write::default()
+        };
+        late.write(&[write]).expect("written");
+    }
+}
+
+#[test]
+fn evidence_of_an_earlier_end_does_not_lower_what_was_relied_on() {
+    let dir = TempDir::new().expect("directory");
+    drop(filled(dir.path(), 8));
+    let path = segments(dir.path()).remove(0);
+    let size = fs::metadata(&path).expect("there").len();
+    // The sixth entry is damaged, and the last one, which only the watermark tells of, missing.
+    flip(&path, size - 3 * 264 + 100);
+    let file = OpenOptions::new().write(true).open(&path).expect("there");
+    file.set_len(size - 264).expect("cut");
+    open_in_vain(dir.path());
+    let (_, mut log) = open(dir.path());
+    let recovered = log.recover().expect("recovered");
+    assert_eq!((recovered.lost, recovered.last), (true, Index(5)));
+    assert_eq!(recovered.watermark.index, Index(8));
 }

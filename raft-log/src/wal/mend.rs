@@ -50,8 +50,24 @@ pub(super) fn mend(
         Some(watermark) => watermark,
         None => WatermarkFile::create(&*disk).map_err(failed)?,
     };
-    for group in index.groups.keys() {
-        index.write_watermark(*group, &mut watermark, scan.end.sequence)?;
+    for (group, state) in &index.groups {
+        // What was lost was said by a batch beyond the sound part. Until a new segment counts, the
+        // watermark stays beyond it: else the next opening would take it for an older word.
+        let is_lost = state.lost.is_some();
+        let sequence = if is_lost {
+            scan.sequence_next - 1
+        } else {
+            scan.end.sequence
+        };
+        // It is written even if it says the same already, maybe in the system's memory alone.
+        watermark
+            .put(
+                *group,
+                state.incarnation,
+                sequence,
+                (state.watermark(), is_lost),
+            )
+            .map_err(failed)?;
     }
     watermark.sync().map_err(failed)?;
     disk.sync_dir(Path::new("")).map_err(failed)?;

@@ -354,7 +354,8 @@ impl Scanner {
             let is_still_lost = slot.lost && state.last_position() < said;
             if state.lost.is_none() && (is_behind || is_unknown || is_still_lost) {
                 state.lost = Some(slot.watermark);
-                self.scan.end.is_open &= !is_behind;
+                // A group that the log does not know is made known by the beginning of a segment.
+                self.scan.end.is_open &= !is_behind && !is_unknown;
             }
         }
     }
