@@ -220,3 +220,23 @@ fn evidence_of_an_earlier_end_does_not_lower_what_was_relied_on() {
     assert_eq!((recovered.lost, recovered.last), (true, Index(5)));
     assert_eq!(recovered.watermark.index, Index(8));
 }
+
+#[test]
+fn a_second_loss_does_not_hide_the_first() {
+    let dir = TempDir::new().expect("directory");
+    drop(filled(dir.path(), 40));
+    flip(&segments(dir.path())[1], 400);
+    let (wal, mut log) = open(dir.path());
+    let last = log.recover().expect("recovered").last.0;
+    for index in last + 1..=last + 5 {
+        log.write(&[append(1, index)]).expect("brought again");
+    }
+    drop((wal, log));
+    let path = segments(dir.path()).pop().expect("a segment");
+    let size = fs::metadata(&path).expect("there").len();
+    flip(&path, size - 4 * 264 + 100);
+    let (_, mut log) = open(dir.path());
+    let recovered = log.recover().expect("recovered");
+    assert_eq!((recovered.lost, recovered.last), (true, Index(last + 1)));
+    assert_eq!(recovered.watermark.index, Index(40));
+}

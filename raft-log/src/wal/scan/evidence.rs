@@ -121,6 +121,8 @@ impl Seen {
                 vote: said.vote,
             },
         );
+        // What was lost before and is not here again is relied on whatever was written since.
+        let lost = slot.filter(|slot| slot.lost).map(|_| said.index);
         let index = match self.sequence {
             Some(sequence) if sequence >= said_at => self.last,
             Some(_) => said.index,
@@ -130,7 +132,7 @@ impl Seen {
         Watermark {
             term: hard_state.term,
             vote: hard_state.vote,
-            index,
+            index: index.max(lost.unwrap_or_default()),
         }
     }
 }
