@@ -6,9 +6,10 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
+use bytes::Bytes;
 use raft_core::event::Write;
 use raft_core::port::LogStore;
-use raft_core::{GroupId, HardState, Index, NodeId, Term};
+use raft_core::{Entry, GroupId, HardState, Index, NodeId, Payload, Term};
 use tempfile::TempDir;
 
 use super::tests::{
@@ -239,4 +240,50 @@ fn a_second_loss_does_not_hide_the_first() {
     let recovered = log.recover().expect("recovered");
     assert_eq!((recovered.lost, recovered.last), (true, Index(last + 1)));
     assert_eq!(recovered.watermark.index, Index(40));
+}
+
+/// Entries 3 and 4; the record of the second begins `length` after the place of the first.
+fn pair(term: u64, length: usize) -> Write {
+    let first = Entry {
+        payload: Payload::Command(Bytes::from(vec![7; length])),
+        ..entry(term, 3)
+    };
+    Write {
+        entries: [first, entry(term, 4)].into_iter().collect(),
+        ..Write::default()
+    }
+}
+
+#[test]
+fn two_torn_batches_do_not_make_a_whole_one() {
+    let dir = TempDir::new().expect("directory");
+    drop(filled(dir.path(), 2));
+    let path = segments(dir.path()).remove(0);
+    let size = usize::try_from(fs::metadata(&path).expect("there").len()).expect("small");
+    let length = 1024 - (size + 64) % 512;
+    let split = size + 64 + length;
+    assert_eq!(split % 512, 0);
+    // Twice the power goes while entries 3 and 4 are written: the first time only the sectors of
+    // the second record reach the disk, the second time only those before it.
+    for (term, reached) in [(1, split..usize::MAX), (2, 0..split)] {
+        let (wal, mut log) = open(dir.path());
+        let recovered = log.recover().expect("recovered");
+        assert_eq!((recovered.last, recovered.lost), (Index(2), false));
+        let watermark = fs::read(dir.path().join("watermark")).expect("there");
+        let mut content = fs::read(&path).expect("there");
+        log.write(&[pair(term, length)]).expect("written");
+        drop((wal, log));
+        let written = fs::read(&path).expect("there");
+        content.resize(written.len().max(content.len()), 0);
+        let end = reached.end.min(written.len());
+        content[reached.start..end].copy_from_slice(&written[reached.start..end]);
+        fs::write(&path, content).expect("written");
+        fs::write(dir.path().join("watermark"), watermark).expect("written");
+    }
+    let (_, mut log) = open(dir.path());
+    let recovered = log.recover().expect("recovered");
+    assert_eq!(
+        (recovered.terms, recovered.last),
+        (vec![(Index(1), Term(1))], Index(2))
+    );
 }
