@@ -287,3 +287,13 @@ fn two_torn_batches_do_not_make_a_whole_one() {
         (vec![(Index(1), Term(1))], Index(2))
     );
 }
+
+#[test]
+fn everything_from_an_index_on_can_be_read() {
+    let dir = TempDir::new().expect("directory");
+    let (_wal, log) = filled(dir.path(), 3);
+    let all = log.read(Index(1), Index(u64::MAX), u64::MAX);
+    assert_eq!(all.expect("read").len(), 3);
+    let none = log.read(Index(3), Index(2), u64::MAX);
+    assert_eq!(none.expect("read"), []);
+}

@@ -200,9 +200,13 @@ impl Shared {
         let mut tail = lock(&self.tail);
         let tail = &mut *tail;
         let index = lock(&self.index);
-        index.write_watermark(group, &mut tail.watermark, tail.sequence)?;
-        let synced = tail.watermark.sync();
-        synced.map_err(|error| PortError::io("sync the watermark", error))
+        let written = index.write_watermark(group, &mut tail.watermark, tail.sequence);
+        let synced = written.and_then(|_| {
+            let synced = tail.watermark.sync();
+            synced.map_err(|error| PortError::io("sync the watermark", error))
+        });
+        // A second attempt would find it written, and its sync could succeed without writing it.
+        self.latch(synced)
     }
 
     /// Begins the next segment.
