@@ -78,10 +78,14 @@ trait Contender {
 }
 
 fn contenders(dir: &Path) -> Vec<Box<dyn Contender>> {
+    let ours = WalConfig {
+        snapshots_retained: 1,
+        ..WalConfig::default()
+    };
     let growing = WalConfig {
         preparation: Preparation::Growing,
         spares_max: 0,
-        ..WalConfig::default()
+        ..ours
     };
     vec![
         Box::new(PlainFile::new(dir, "file", COMMAND_BYTES, 0)),
@@ -91,7 +95,7 @@ fn contenders(dir: &Path) -> Vec<Box<dyn Contender>> {
             COMMAND_BYTES + OURS_AN_ENTRY,
             OURS_A_BATCH,
         )),
-        Box::new(RaftLog::new(dir, "raft-log", WalConfig::default())),
+        Box::new(RaftLog::new(dir, "raft-log", ours)),
         Box::new(RaftLog::new(dir, "raft-log, growing", growing)),
         #[cfg(feature = "rocksdb")]
         Box::new(Rocks::new(dir)),
@@ -201,6 +205,7 @@ impl Contender for RaftLog {
 
     fn make_room(&mut self, last: Index) {
         if self.wal.segments() > 2 {
+            support::snapshot(&mut self.log, last);
             self.log.purge(last).expect("purged");
         }
     }

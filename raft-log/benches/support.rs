@@ -3,18 +3,23 @@
 //! It knows nothing of what is measured.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use raft_core::event::Write;
 use raft_core::port::LogStore;
 use raft_core::types::{Incarnation, WriteId};
-use raft_core::{Entry, GroupId, Index, Member, Membership, NodeId, Payload, Recovered, Term};
+use raft_core::{
+    Entry, GroupId, Index, Member, Membership, NodeId, Payload, Position, Recovered, SnapshotMeta,
+    Term,
+};
 use raft_log::{Identity, Wal, WalConfig, WalLog};
 
 pub(crate) const COMMAND_BYTES: usize = 256;
 const GROUP: GroupId = GroupId(1);
 const NODE: NodeId = NodeId(1);
+const TERM: Term = Term(1);
 const USAGE: &str = "\
 options: --quick      fewer samples
          --json       one JSON object a line instead of a table
@@ -71,10 +76,20 @@ pub(crate) fn open(dir: &Path, config: WalConfig) -> (Wal, WalLog) {
     (wal, log)
 }
 
+/// Makes a snapshot without content, without which nothing may be purged.
+pub(crate) fn snapshot(log: &mut WalLog, last: Index) {
+    let meta = SnapshotMeta {
+        last: Position::new(TERM, last),
+        ..SnapshotMeta::default()
+    };
+    let sink = log.create_snapshot(Arc::new(meta)).expect("begun");
+    sink.finish().expect("complete");
+}
+
 /// A write of `count` entries, each command with memory of its own, as if it came from a socket.
 pub(crate) fn write(first: Index, count: usize) -> Write {
     let entry = |index: u64| Entry {
-        term: Term(1),
+        term: TERM,
         index: Index(index),
         payload: Payload::Command(Bytes::from(vec![index.to_le_bytes()[0]; COMMAND_BYTES])),
     };
