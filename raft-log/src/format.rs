@@ -30,7 +30,8 @@ impl Salt {
     }
 
     /// What the checksum of a header at this offset starts from.
-    fn seed(self, offset: u64) -> u32 {
+    #[must_use]
+    pub fn seed(self, offset: u64) -> u32 {
         let mixed = mix(self.0 ^ offset).to_le_bytes();
         u32::from_le_bytes([mixed[0], mixed[1], mixed[2], mixed[3]])
     }

@@ -142,7 +142,7 @@ impl fmt::Display for Finding {
                 bytes,
             } => write!(
                 f,
-                "{}: an unfinished batch of {bytes} bytes at {offset}, never acknowledged: cut off",
+                "{}: an unfinished batch of {bytes} bytes at {offset}, never acknowledged: void",
                 files::segment_name(*number)
             ),
             Self::Damage {

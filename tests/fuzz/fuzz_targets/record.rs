@@ -1,0 +1,5 @@
+//! The target `record` for cargo-fuzz. What it does is in `tests/src/fuzz.rs`.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| raft_fuzz::record(data));

@@ -1,0 +1,5 @@
+//! The target `segment_header` for cargo-fuzz. What it does is in `tests/src/fuzz.rs`.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| raft_fuzz::segment_header(data));
