@@ -297,3 +297,21 @@ fn everything_from_an_index_on_can_be_read() {
     let none = log.read(Index(3), Index(2), u64::MAX);
     assert_eq!(none.expect("read"), []);
 }
+
+#[test]
+fn a_stray_file_is_no_segment() {
+    let dir = TempDir::new().expect("directory");
+    drop(filled(dir.path(), 40));
+    fs::create_dir(dir.path().join("damaged")).expect("made");
+    for stray in [
+        "log/1.wal",
+        "log/+2.wal",
+        "damaged/18446744073709551615.wal",
+    ] {
+        fs::write(dir.path().join(stray), b"?").expect("written");
+    }
+    for _ in 0..2 {
+        let (wal, log) = open(dir.path());
+        assert_eq!((wal.report().findings, read_all(&log).len()), (vec![], 40));
+    }
+}

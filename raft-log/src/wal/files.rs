@@ -2,6 +2,7 @@
 //!
 //! This file does not know what is in them.
 
+use std::ffi::OsStr;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -38,20 +39,32 @@ pub(crate) fn snapshots(group: GroupId) -> PathBuf {
 /// The numbers of the segments there, ascending.
 pub(crate) fn segments(disk: &dyn Disk, dir: &str) -> io::Result<Vec<u64>> {
     let names = disk.list(Path::new(dir))?;
-    let number = |name: &String| name.strip_suffix(SEGMENT_SUFFIX)?.parse().ok();
-    let mut numbers: Vec<u64> = names.iter().filter_map(number).collect();
-    numbers.sort_unstable();
-    Ok(numbers)
+    Ok(numbers(&names, segment))
 }
 
 /// The spare files there, with the numbers in their names, ascending.
 pub(crate) fn spares(disk: &dyn Disk) -> io::Result<Vec<(u64, PathBuf)>> {
     let names = disk.list(Path::new(LOG_DIR))?;
-    let number = |name: &String| name.strip_prefix(SPARE_PREFIX)?.parse().ok();
-    let mut numbers: Vec<u64> = names.iter().filter_map(number).collect();
-    numbers.sort_unstable();
+    let numbers = numbers(&names, spare);
     Ok(numbers
         .into_iter()
         .map(|number| (number, spare(number)))
         .collect())
+}
+
+/// The numbers in the names that are just as `path` makes them, ascending. What is called otherwise
+/// is none of ours, nor is a number that no segment can have.
+fn numbers(names: &[String], path: impl Fn(u64) -> PathBuf) -> Vec<u64> {
+    let number = |name: &String| {
+        let digits: String = name.chars().filter(char::is_ascii_digit).collect();
+        let number: u64 = digits
+            .parse()
+            .ok()
+            .filter(|number| *number < u64::from(u32::MAX))?;
+        let is_ours = path(number).file_name() == Some(OsStr::new(name));
+        is_ours.then_some(number)
+    };
+    let mut numbers: Vec<u64> = names.iter().filter_map(number).collect();
+    numbers.sort_unstable();
+    numbers
 }
