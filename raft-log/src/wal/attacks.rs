@@ -315,3 +315,30 @@ fn a_stray_file_is_no_segment() {
         assert_eq!((wal.report().findings, read_all(&log).len()), (vec![], 40));
     }
 }
+
+#[test]
+fn a_second_hole_may_have_held_more_than_is_seen() {
+    let dir = TempDir::new().expect("directory");
+    let (wal, mut log) = open(dir.path());
+    let mut other = wal.group(GroupId(9)).expect("a group");
+    log.found(&founding()).expect("founded");
+    log.write(&[append(1, 1)]).expect("written");
+    other.found(&founding()).expect("founded");
+    other.write(&[append(1, 1)]).expect("written");
+    let watermark = fs::read(dir.path().join("watermark")).expect("there");
+    let path = segments(dir.path()).remove(0);
+    let size = fs::metadata(&path).expect("there").len();
+    for index in 2..=4 {
+        log.write(&[append(1, index)]).expect("written");
+    }
+    other.write(&[append(1, 2)]).expect("written");
+    drop((wal, log, other));
+    // The power went, and entries 2 and 4 can't be read; that there is a fourth only the hole says.
+    fs::write(dir.path().join("watermark"), watermark).expect("written");
+    flip(&path, size + 100);
+    flip(&path, size + 2 * 264 + 100);
+    let (_, mut log) = open(dir.path());
+    let recovered = log.recover().expect("recovered");
+    assert_eq!((recovered.lost, recovered.last), (true, Index(1)));
+    assert!(recovered.watermark.index >= Index(4), "{recovered:?}");
+}

@@ -306,6 +306,9 @@ impl Scanner {
         while let Some(offset) = later {
             let ended = segment.batches_from(offset, &mut |batch| self.take(segment, &batch))?;
             later = segment.find_later(ended.offset, self.scan.sequence_next - 1)?;
+            if let (Some(later), Some(evidence)) = (later, &mut self.evidence) {
+                evidence.skip((later - ended.offset) / RECORD_HEADER_BYTES as u64);
+            }
         }
         Ok(())
     }

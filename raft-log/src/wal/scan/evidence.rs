@@ -84,6 +84,13 @@ impl Evidence {
         }
     }
 
+    /// Something more can't be read, which can have held `most` entries of any group.
+    pub(super) fn skip(&mut self, most: u64) {
+        for seen in self.groups.values_mut() {
+            seen.last = seen.last.plus(most);
+        }
+    }
+
     /// What each group lets others rely on.
     pub(super) fn conclude(
         self,
