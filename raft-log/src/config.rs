@@ -3,6 +3,7 @@
 //! Plain data. This file does not know what the limits are used for.
 
 use raft_core::NodeId;
+use raft_core::port::PortError;
 
 /// To whom a log belongs. A log is opened only by its owner.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,6 +38,38 @@ pub enum Preparation {
     Background,
     /// Never: it grows as it is written. For tests, and where disk space is scarce.
     Growing,
+}
+
+impl WalConfig {
+    /// Offsets in a segment have 32 bits, and a batch may begin shortly before its end.
+    const SEGMENT_BYTES_LIMIT: u64 = 1 << 31;
+    /// No batch is longer: it has to fit behind any offset.
+    pub(crate) const BATCH_BYTES_LIMIT: u64 = 1 << 30;
+
+    /// Whether a log can be kept within these limits.
+    ///
+    /// # Errors
+    /// When not, with the limit that is to blame.
+    pub fn validate(&self) -> Result<(), PortError> {
+        if self.segment_bytes == 0 || self.segment_bytes > Self::SEGMENT_BYTES_LIMIT {
+            let (is, most) = (self.segment_bytes, Self::SEGMENT_BYTES_LIMIT);
+            return Err(PortError::misused(format!(
+                "`segment_bytes` is {is}, and must be from 1 to {most}"
+            )));
+        }
+        if self.batch_bytes_max > Self::BATCH_BYTES_LIMIT {
+            let (is, most) = (self.batch_bytes_max, Self::BATCH_BYTES_LIMIT);
+            return Err(PortError::misused(format!(
+                "`batch_bytes_max` is {is}, and must be at most {most}"
+            )));
+        }
+        if self.snapshots_retained == 0 {
+            return Err(PortError::misused(
+                "`snapshots_retained` must be at least 1",
+            ));
+        }
+        Ok(())
+    }
 }
 
 impl Default for WalConfig {

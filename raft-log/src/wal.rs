@@ -99,6 +99,7 @@ impl Wal {
         identity: Identity,
         config: WalConfig,
     ) -> Result<Self, OpenError> {
+        config.validate()?;
         let began = Instant::now();
         make_dirs(&*disk)?;
         let (id, was_rebuilt) = owner(&*disk, identity)?;

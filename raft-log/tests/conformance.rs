@@ -66,7 +66,7 @@ fn the_log_is_a_log_store_also_in_small_segments() {
 
 #[test]
 fn random_calls_do_what_they_should() {
-    for seed in 0..20 {
-        log_store_walk(&mut Fixture::new(small()), seed, 150);
+    for seed in 0..5 {
+        log_store_walk(&mut Fixture::new(small()), seed, 100);
     }
 }

@@ -93,17 +93,22 @@ fn failed(root: &Path) -> impl Fn(io::Error) -> OpenDirError + Copy {
 
 /// Makes a directory and what is missing above it, each durable in its parent.
 fn create_durably(path: &Path) -> io::Result<()> {
-    if path.is_dir() {
-        return Ok(());
-    }
     let parent = match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         Some(_) | None => Path::new("."),
     };
-    create_durably(parent)?;
-    match fs::create_dir(path) {
-        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
-        Ok(()) | Err(_) => File::open(parent)?.sync_all(),
+    if !path.is_dir() {
+        create_durably(parent)?;
+        match fs::create_dir(path) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+            Ok(()) | Err(_) => {}
+        }
+    }
+    // One that is there may have been made by a process that died before this. A parent that may
+    // not be opened was made by somebody else, long ago.
+    match File::open(parent) {
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(()),
+        other => other?.sync_all(),
     }
 }
 

@@ -11,10 +11,9 @@ use raft_core::port::PortError;
 
 use super::files;
 use super::identity::IdentityFile;
-use super::index::Index;
 use super::spares::Spares;
 use crate::disk::{Disk, DiskFile};
-use crate::format::{Batch, Record, SEGMENT_HEADER_BYTES, Salt, SegmentHeader};
+use crate::format::{Batch, SEGMENT_HEADER_BYTES, Salt, SegmentHeader};
 
 /// Which segment, and what comes before it.
 pub(super) struct Plan {
@@ -33,12 +32,12 @@ pub(super) struct Begun {
     pub(super) offset: u64,
 }
 
-/// Begins a segment with what must be known of all groups to read on from there.
+/// Begins a segment with `checkpoint`: what must be known of all groups to read on from there.
 pub(super) fn begin(
     disk: &dyn Disk,
     id: IdentityFile,
     spares: &Spares,
-    index: &mut Index,
+    mut checkpoint: Batch,
     plan: &Plan,
 ) -> Result<Begun, PortError> {
     let salt = Salt::new(id.log_id, plan.number);
@@ -49,12 +48,8 @@ pub(super) fn begin(
         identity: id.identity,
         log_id: id.log_id,
     };
-    let mut batch = Batch::default();
-    for (group, state) in &index.groups {
-        batch.push(*group, &Record::Checkpoint(Box::new(state.checkpoint())));
-    }
     let mut bytes = header.encode();
-    bytes.extend_from_slice(batch.seal(plan.first, (salt, SEGMENT_HEADER_BYTES as u64)));
+    bytes.extend_from_slice(checkpoint.seal(plan.first, (salt, SEGMENT_HEADER_BYTES as u64)));
     let number = plan.number;
     let write = || {
         let (spare, file) = spares.take()?;
@@ -68,9 +63,6 @@ pub(super) fn begin(
         let name = files::segment_name(number);
         PortError::io(format!("begin the log segment {name}"), error)
     })?;
-    let number = u32::try_from(number)
-        .map_err(|_| PortError::misused("the log has used up its segment numbers"))?;
-    index.segments.insert(number, Arc::clone(&file));
     Ok(Begun {
         file,
         salt,

@@ -176,12 +176,17 @@ impl Group {
             // What it says is known, unless it is the first that is heard of the group.
             Change::Checkpoint(_) => {}
         }
-        if let Some(lost) = self.lost
-            && self.last_position() >= Position::new(lost.term, lost.index)
-        {
-            self.lost = None;
-        }
+        self.lost = self.lost.filter(|lost| !self.covers(*lost));
         Ok(())
+    }
+
+    /// Whether all that is relied on is here: the vote, and entries up to there from a leader of
+    /// that term or a later one. A log that is merely as long may hold what was truncated.
+    pub(super) fn covers(&self, relied_on: Watermark) -> bool {
+        let HardState { term, vote } = self.hard_state;
+        let is_vote_here = relied_on.vote.is_none() || vote == relied_on.vote;
+        let is_term_here = term > relied_on.term || term == relied_on.term && is_vote_here;
+        is_term_here && self.last_position() >= Position::new(relied_on.term, relied_on.index)
     }
 
     /// Whether the change can follow. One that can't was never written by a program that was right.
@@ -293,6 +298,8 @@ fn place(distance: u64) -> usize {
 
 #[cfg(test)]
 mod tests {
+    use raft_core::NodeId;
+
     use super::*;
 
     fn entry(term: u64, index: u64) -> Change {
@@ -372,6 +379,31 @@ mod tests {
         assert!(refused(&Change::Truncate(Index(0))));
         assert!(refused(&Change::Truncate(Index(8))));
         assert!(!refused(&Change::Truncate(Index(7))));
+    }
+
+    #[test]
+    fn a_loss_is_over_when_vote_and_entries_are_here() {
+        let vote = Some(NodeId(2));
+        let relied_on = |term, index| Watermark {
+            term: Term(term),
+            vote,
+            index: Index(index),
+        };
+        let check = |term, vote: Option<u64>, relied_on, expected| {
+            let mut group = six();
+            group.hard_state = HardState {
+                term: Term(term),
+                vote: vote.map(NodeId),
+            };
+            assert_eq!(group.covers(relied_on), expected);
+        };
+        check(3, Some(2), relied_on(3, 6), true);
+        check(3, Some(1), relied_on(3, 6), false);
+        check(3, None, relied_on(3, 6), false);
+        check(3, Some(2), relied_on(3, 7), false);
+        check(4, None, relied_on(3, 6), true);
+        // As long as it was, but of older terms: what was truncated may be back.
+        check(4, Some(2), relied_on(4, 5), false);
     }
 
     #[test]

@@ -8,10 +8,12 @@ use std::sync::Arc;
 use raft_core::GroupId;
 use raft_core::port::PortError;
 
+use super::begin::{Begun, Plan};
 use super::change::Change;
 use super::group::{Group, Impossible, Place};
 use super::watermark::WatermarkFile;
 use crate::disk::DiskFile;
+use crate::format::{Batch, Record};
 
 pub(super) struct Index {
     pub(super) groups: BTreeMap<GroupId, Group>,
@@ -59,6 +61,22 @@ impl Index {
         }
         file.put(group, state.incarnation, sequence, (said, is_lost))
             .map_err(|error| PortError::io("write the watermark", error))
+    }
+
+    /// What must be known of all groups to read on from here.
+    pub(super) fn checkpoint(&self) -> Batch {
+        let mut batch = Batch::default();
+        for (group, state) in &self.groups {
+            batch.push(*group, &Record::Checkpoint(Box::new(state.checkpoint())));
+        }
+        batch
+    }
+
+    pub(super) fn add_segment(&mut self, plan: &Plan, begun: &Begun) -> Result<(), PortError> {
+        let number = u32::try_from(plan.number)
+            .map_err(|_| PortError::misused("the log has used up its segment numbers"))?;
+        self.segments.insert(number, Arc::clone(&begun.file));
+        Ok(())
     }
 
     /// The first segment that holds an entry.

@@ -48,7 +48,7 @@ pub(crate) struct Accepted {
 impl WalLog {
     pub(super) fn new(shared: Arc<Shared>, group: GroupId) -> Result<Self, PortError> {
         let config = SnapshotConfig {
-            retained: shared.config.snapshots_retained.max(1),
+            retained: shared.config.snapshots_retained,
             ..SnapshotConfig::default()
         };
         let dir = files::snapshots(group);

@@ -56,26 +56,12 @@ pub(super) fn mend(
         Some(watermark) => watermark,
         None => WatermarkFile::create(&*disk).map_err(failed)?,
     };
-    for (group, state) in &index.groups {
-        // What was lost was said by a batch beyond the sound part. Until a new segment counts, the
-        // watermark stays beyond it: else the next opening would take it for an older word.
-        let is_lost = state.lost.is_some();
-        let sequence = if is_lost {
-            scan.sequence_next - 1
-        } else {
-            scan.end.sequence
-        };
-        // It is written even if it says the same already, maybe in the system's memory alone.
-        watermark
-            .put(
-                *group,
-                state.incarnation,
-                sequence,
-                (state.watermark(), is_lost),
-            )
-            .map_err(failed)?;
-    }
-    watermark.sync().map_err(failed)?;
+    rely_on(
+        &index,
+        &mut watermark,
+        (scan.end.sequence, scan.sequence_next),
+    )
+    .map_err(failed)?;
     disk.sync_dir(Path::new("")).map_err(failed)?;
     let spares = Spares::new(Arc::clone(&disk), &config).map_err(failed)?;
     let tail = match file.cloned() {
@@ -96,7 +82,8 @@ pub(super) fn mend(
                 follows: scan.end.sequence,
                 first: scan.sequence_next,
             };
-            let begun = begin(&*disk, id, &spares, &mut index, &plan)?;
+            let begun = begin(&*disk, id, &spares, index.checkpoint(), &plan)?;
+            index.add_segment(&plan, &begun)?;
             Tail::at(&plan, begun, (spares, watermark))
         }
     };
@@ -113,6 +100,24 @@ pub(super) fn mend(
     })
 }
 
+/// Makes durable what every group lets others rely on. It is written even if it is there already,
+/// maybe in the system's memory alone.
+fn rely_on(
+    index: &Index,
+    watermark: &mut WatermarkFile,
+    (sequence, sequence_next): (u64, u64),
+) -> std::io::Result<()> {
+    for (group, state) in &index.groups {
+        // What was lost was said by a batch beyond the sound part. Until a new segment counts, the
+        // watermark stays beyond it: else the next opening would take it for an older word.
+        let is_lost = state.lost.is_some();
+        let sequence = if is_lost { sequence_next - 1 } else { sequence };
+        let said = (state.watermark(), is_lost);
+        watermark.put(*group, state.incarnation, sequence, said)?;
+    }
+    watermark.sync()
+}
+
 /// Writes the last batch once more, to be synced. It may be in the system's memory alone: the
 /// process died before its sync, or the sync failed, after which a mere second one would succeed
 /// without writing anything.
@@ -123,8 +128,9 @@ fn write_again(file: &dyn DiskFile, end: &End) -> std::io::Result<()> {
     file.write_at(&bytes, end.last_at)
 }
 
-/// Writes zeros over what lies after the last batch. Of a torn batch a record may be whole; it would
-/// be valid at its place once more, and complete the next batch there if that one is torn as well.
+/// Writes zeros over what lies after the last batch. Of a torn batch a record may be whole; it
+/// would be valid at its place once more, and complete the next batch there if that one is torn as
+/// well.
 fn wipe(file: &dyn DiskFile, end: &End) -> std::io::Result<()> {
     let zeros = vec![0; WIPE_BYTES];
     let mut offset = end.offset;

@@ -13,8 +13,8 @@ use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
 
+use raft_core::GroupId;
 use raft_core::port::PortError;
-use raft_core::{GroupId, Position};
 
 use self::evidence::Evidence;
 pub(crate) use self::segment::{Ended, Opened, Whole};
@@ -357,8 +357,7 @@ impl Scanner {
             let is_unknown = !self.scan.groups.contains_key(&slot.group);
             let state = self.scan.groups.entry(slot.group);
             let state = state.or_insert_with(|| Group::vanished(&vanished));
-            let said = Position::new(slot.watermark.term, slot.watermark.index);
-            let is_still_lost = slot.lost && state.last_position() < said;
+            let is_still_lost = slot.lost && !state.covers(slot.watermark);
             if state.lost.is_none() && (is_behind || is_unknown || is_still_lost) {
                 state.lost = Some(slot.watermark);
                 // A group that the log does not know is made known by the beginning of a segment.

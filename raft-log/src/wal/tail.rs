@@ -18,11 +18,10 @@ use super::group::Place;
 use super::spares::Spares;
 use super::watermark::WatermarkFile;
 use super::{Shared, files, lock};
+use crate::config::WalConfig;
 use crate::disk::DiskFile;
 use crate::format::{Batch, Record, Salt};
 
-/// The longest batch: offsets in a segment have 32 bits.
-const BATCH_BYTES_LIMIT: usize = 1 << 30;
 /// How many buffers are kept for the next who writes.
 const BUFFERS_MAX: usize = 4;
 
@@ -101,10 +100,10 @@ impl Shared {
     pub(super) fn commit(&self, mut work: Work) -> Result<(), PortError> {
         // Here, while others write: all that is left to do at the end of the log is to seal.
         work.batch.sum();
-        if work.batch.size() > BATCH_BYTES_LIMIT {
+        let (size, most) = (work.batch.size() as u64, WalConfig::BATCH_BYTES_LIMIT);
+        if size > most {
             return Err(PortError::misused(format!(
-                "{} bytes in one write, while {BATCH_BYTES_LIMIT} is the most",
-                work.batch.size()
+                "{size} bytes in one write, while {most} is the most"
             )));
         }
         let ticket = {
@@ -219,8 +218,10 @@ impl Shared {
         // What is in the system's memory alone never grows older than a segment.
         let synced = tail.watermark.sync();
         synced.map_err(|error| PortError::io("sync the watermark", error))?;
-        let mut index = lock(&self.index);
-        let begun = begin(&*self.disk, self.id, &tail.spares, &mut index, &plan)?;
+        // Who holds the end holds what the index knows: readers need not wait for the disk.
+        let checkpoint = lock(&self.index).checkpoint();
+        let begun = begin(&*self.disk, self.id, &tail.spares, checkpoint, &plan)?;
+        lock(&self.index).add_segment(&plan, &begun)?;
         tail.enter(&plan, begun);
         Ok(())
     }

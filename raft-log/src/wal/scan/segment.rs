@@ -91,7 +91,7 @@ impl Opened {
             let at = (opened.salt, SEGMENT_HEADER_BYTES as u64);
             let rest = opened.content()?.get(SEGMENT_HEADER_BYTES..);
             let first = BatchHeader::decode(rest.unwrap_or_default(), at);
-            opened.follows = first.ok().map(|first| first.sequence - 1);
+            opened.follows = first.ok().map(|first| first.sequence.saturating_sub(1));
         }
         Ok(opened)
     }
