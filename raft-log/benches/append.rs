@@ -1,4 +1,4 @@
-//! Durable appends: our log beside a plain file and RocksDB, in one run; the ratios count.
+//! Durable appends: our log, a plain file and RocksDB in one run; what counts are the ratios.
 //!
 //! What every contender does a batch, and what is timed: make entries of 256 bytes durable. The
 //! entries are made before. Several batches are one turn; the contenders take turns, each round
@@ -8,8 +8,8 @@
 //!   into a file of 64 MiB that was filled with zeros; at its end it goes on at the beginning.
 //! - `file, our bytes`: the same with as many bytes as our log writes: 40 an entry and 24 a batch
 //!   more, for checksums, terms and indexes.
-//! - `raft-log`: `LogStore::write` with the default configuration. Segments are filled ahead, or
-//!   are old ones written over; now and then, not timed, the log is purged. New segments count.
+//! - `raft-log`: `LogStore::write`, configured by default. Segments are filled ahead, or are old
+//!   ones written over; now and then, not timed, the log is purged. New segments are part of it.
 //! - `raft-log, growing`: segments begin empty and grow. Shows what filling them is for.
 //! - `rocksdb`, with the feature of that name: one synced `WriteBatch`, keys of 8 bytes.
 //!
@@ -229,7 +229,7 @@ impl Contender for Rocks {
 
     fn append(&mut self, write: &Write) {
         let mut batch = rocksdb::WriteBatch::default();
-        for entry in &write.entries {
+        for entry in write.entries.iter() {
             if let raft_core::Payload::Command(command) = &entry.payload {
                 batch.put(entry.index.0.to_be_bytes(), command);
             }

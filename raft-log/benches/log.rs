@@ -1,4 +1,4 @@
-//! All that a log does beside appending: opening, reading, memory and purging, at a million entries.
+//! All that a log does beside appending, at a million entries: opening, reading, memory, purging.
 //!
 //! The log is written in batches of 1024 entries of 256 bytes, about 290 MiB. The files are in the
 //! memory of the system then, so what is measured is our work and not the disk's; only what is
