@@ -34,6 +34,8 @@ const BATCHES: [usize; 4] = [1, 16, 128, 1024];
 const OURS_AN_ENTRY: usize = 40;
 const OURS_A_BATCH: usize = 24;
 const FILE_BYTES: usize = 64 << 20;
+/// As our log does it: the size of writes decides the size of pages in the system's cache.
+const FILL_BYTES: usize = 1 << 20;
 /// How many batches a contender writes in one turn.
 const TURN: usize = 8;
 /// Each part of the run gives a ratio of its own; they show how sure the result is.
@@ -143,7 +145,10 @@ impl PlainFile {
         let mut options = OpenOptions::new();
         options.write(true).create(true).truncate(true);
         let file = options.open(dir.join(name)).expect("made");
-        file.write_all_at(&vec![0; FILE_BYTES], 0).expect("filled");
+        let zeros = vec![0; FILL_BYTES];
+        for offset in (0..FILE_BYTES).step_by(FILL_BYTES) {
+            file.write_all_at(&zeros, offset as u64).expect("filled");
+        }
         file.sync_all().expect("synced");
         let most = BATCHES.iter().copied().max().unwrap_or(1);
         Self {
