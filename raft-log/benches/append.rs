@@ -35,7 +35,7 @@ const OURS_AN_ENTRY: usize = 40;
 const OURS_A_BATCH: usize = 24;
 const FILE_BYTES: usize = 64 << 20;
 /// As our log does it: the size of writes decides the size of pages in the system's cache.
-const FILL_BYTES: usize = 1 << 20;
+const FILL_BYTES: usize = 128 << 10;
 /// How many batches a contender writes in one turn.
 const TURN: usize = 8;
 /// Each part of the run gives a ratio of its own; they show how sure the result is.

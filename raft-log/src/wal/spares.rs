@@ -16,8 +16,9 @@ use crate::disk::{Disk, DiskFile, Open};
 
 use super::files;
 
-/// How much is filled at a time.
-const FILL_BYTES: usize = 1 << 20;
+/// How much is filled at a time. It decides the size of the pages in which the system keeps the file
+/// in memory, and to write a little into a large page takes longer than into a small one.
+const FILL_BYTES: usize = 128 << 10;
 
 /// The spare files.
 pub(super) struct Spares {
