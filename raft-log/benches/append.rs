@@ -1,8 +1,9 @@
 //! Durable appends: our log, a plain file and RocksDB in one run; what counts are the ratios.
 //!
 //! What every contender does a batch, and what is timed: make entries of 256 bytes durable. The
-//! entries are made before. Several batches are one turn; the contenders take turns, each round
-//! another one begins, so that whatever else the machine does hits all of them.
+//! entries are made right before, as a node has them from its socket or its clients. Several batches
+//! are one turn; the contenders take turns, each round another one begins, so that whatever else the
+//! machine does hits all of them.
 //!
 //! - `file`: the floor. One `pwrite` of the commands alone, ready in one buffer, and `fdatasync`,
 //!   into a file of 64 MiB that was filled with zeros; at its end it goes on at the beginning.
@@ -113,16 +114,14 @@ fn run(
 ) -> Vec<Vec<Duration>> {
     let mut times = vec![Vec::new(); contenders.len()];
     for turn in 0..turns {
-        let mut writes = Vec::new();
-        for _ in 0..TURN {
-            writes.push(support::write(*next, batch));
-            *next = next.plus(batch as u64);
-        }
+        let first = *next;
+        *next = first.plus((TURN * batch) as u64);
         for at in 0..contenders.len() {
             let at = (at + turn) % contenders.len();
-            for write in &writes {
+            for place in 0..TURN {
+                let write = support::write(first.plus((place * batch) as u64), batch);
                 let began = Instant::now();
-                contenders[at].append(write);
+                contenders[at].append(&write);
                 times[at].push(began.elapsed());
             }
             contenders[at].make_room(next.prev());
