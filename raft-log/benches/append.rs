@@ -1,9 +1,9 @@
 //! Durable appends: our log, a plain file and RocksDB in one run; what counts are the ratios.
 //!
 //! What every contender does a batch, and what is timed: make entries of 256 bytes durable. The
-//! entries are made right before, as a node has them from its socket or its clients. Several batches
-//! are one turn; the contenders take turns, each round another one begins, so that whatever else the
-//! machine does hits all of them.
+//! entries are made right before, as a node has them from its socket or its clients. Several
+//! batches are one turn; the contenders take turns, each round another one begins, so that whatever
+//! else the machine does hits all of them.
 //!
 //! - `file`: the floor. One `pwrite` of the commands alone, ready in one buffer, and `fdatasync`,
 //!   into a file of 64 MiB that was filled with zeros; at its end it goes on at the beginning.

@@ -16,8 +16,8 @@ use crate::disk::{Disk, DiskFile, Open};
 
 use super::files;
 
-/// How much is filled at a time. It decides the size of the pages in which the system keeps the file
-/// in memory, and to write a little into a large page takes longer than into a small one.
+/// How much is filled at a time. It decides the size of the pages in which the system keeps the
+/// file in memory, and to write a little into a large page takes longer than into a small one.
 const FILL_BYTES: usize = 128 << 10;
 
 /// The spare files.
