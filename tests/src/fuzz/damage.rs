@@ -1,7 +1,8 @@
 //! Any damage to the segments of a log, after everything was durable.
 //!
 //! However much is flipped, zeroed, cut off or missing: either all entries are there, or the log
-//! says that they are not, and what others rely on. This file does not know the format.
+//! says that they are not, and what others rely on; and a repair gives up nothing else. This file
+//! does not know the format.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -15,7 +16,7 @@ use raft_core::{
     Entry, GroupId, HardState, Index, Member, Membership, NodeId, Payload, Recovered, Term,
 };
 use raft_log::disk::Disk;
-use raft_log::inspect::{DumpOptions, Verification, dump, verify};
+use raft_log::inspect::{AcceptLoss, DumpOptions, Verification, dump, repair, verify};
 use raft_log::{Finding, Identity, Preparation, Wal, WalConfig};
 
 use super::disk::MemoryDisk;
@@ -73,6 +74,23 @@ pub fn damage(data: &[u8]) {
         .iter()
         .any(|one| lost(one) || is_useless(one));
     assert!(is_said, "{found}");
+    check_repair(&disk);
+}
+
+/// After a repair the log is sound, and neither term nor vote is forgotten.
+fn check_repair(disk: &Arc<dyn Disk>) {
+    let consent = AcceptLoss::i_lose_what_is_missing();
+    let repaired = repair(disk, &consent).expect("it can be repaired");
+    assert_eq!(repaired.given_up.len(), 1, "{repaired}");
+    let found = verify(disk).expect("it can be read");
+    assert!(found.is_sound(), "{repaired}{found}");
+    let hard_state = HardState {
+        term: Term(3),
+        vote: Some(NodeId(2)),
+    };
+    assert_eq!(found.groups.len(), 1, "{repaired}{found}");
+    assert_eq!(found.groups[0].hard_state, hard_state, "{repaired}{found}");
+    assert_eq!(repaired.given_up[0].hard_state, hard_state, "{repaired}");
 }
 
 fn do_damage(files: &mut Files, edit: &[u8]) {
