@@ -277,8 +277,11 @@ impl World {
         let mut members = self.nodes.iter().enumerate().filter(|(place, node)| {
             leader.membership().contains(node.id) && !self.phase.is_broken(*place)
         });
+        // A change of members that somebody asked for before is not over just because nothing is
+        // in the log: its leader may be waiting for a new member to catch up.
         let settled = leader.last().index == commit
             && !leader.membership().is_joint()
+            && !self.is_changing()
             && self
                 .unsound()
                 .is_none_or(|at| !leader.membership().contains(self.nodes[at].id));
