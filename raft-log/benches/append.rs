@@ -233,7 +233,7 @@ impl Contender for Rocks {
 
     fn append(&mut self, write: &Write) {
         let mut batch = rocksdb::WriteBatch::default();
-        for entry in write.entries.iter() {
+        for entry in &*write.entries {
             if let raft_core::Payload::Command(command) = &entry.payload {
                 batch.put(entry.index.0.to_be_bytes(), command);
             }
