@@ -31,8 +31,8 @@ pub enum Crash {
 pub enum Fault {
     /// From this operation on the process is dead: nothing is done any more, not even read.
     Dead(u64),
-    /// This operation fails. A sync that fails has lost what it was to sync, and nobody will hear
-    /// of it again: the next one succeeds.
+    /// This operation fails. A sync of a file that fails has lost what it was to sync, and nobody
+    /// will hear of it again: the next one succeeds.
     Broken(u64),
     /// From this operation on there is no room: nothing is written or made.
     Full(u64),

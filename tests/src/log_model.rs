@@ -16,7 +16,7 @@ use raft_core::{
     SnapshotMeta, Term,
 };
 
-pub use step::Step;
+pub use step::{SnapshotTrouble, Step, verify_snapshot};
 
 /// What a log holds.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -164,7 +164,12 @@ impl LogModel {
 
     fn compare_snapshot(&self, log: &dyn LogStore) -> Result<(), String> {
         match log.open_snapshot() {
-            Ok(Some(source)) => step::verify(&self.snapshot, &*source),
+            Ok(Some(source)) if *source.manifest().meta != self.snapshot => {
+                Err(format!("the snapshot is of {:?}", source.manifest().meta))
+            }
+            Ok(Some(source)) => {
+                verify_snapshot(&*source).map_err(|trouble| format!("the snapshot: {trouble:?}"))
+            }
             // What a log was founded with stands for nothing that could be restored.
             Ok(None) if self.snapshot.last.index == Index(0) => Ok(()),
             Ok(None) => Err(format!("the snapshot {:?} is missing", self.snapshot.last)),
@@ -189,7 +194,11 @@ impl LogModel {
         write.hard_state = (hard_state != self.hard_state).then_some(hard_state);
         let mut last = self.last();
         let floor = self.snapshot.last.index.max(self.purged);
-        if last > floor && rng.chance(120_000) {
+        // Raft removes only what an earlier leader left (§5.3).
+        let is_left = self
+            .position(last)
+            .is_some_and(|at| at.term < hard_state.term);
+        if is_left && last > floor && rng.chance(400_000) {
             let from = Index(rng.between(floor.next().0, last.0));
             write.truncate = Some(from);
             last = from.prev();

@@ -97,16 +97,14 @@ impl Disk for CrashDisk {
 
     fn sync_dir(&self, dir: &Path) -> io::Result<()> {
         let mut shared = self.lock();
-        let done = shared.begin(Needs::Nothing);
+        // Unlike bytes, names are not forgotten: a journal that can't be written stops everything.
+        shared.begin(Needs::Nothing)?;
         let state = &mut shared.state;
         let dir = state.dir(dir)?;
-        let synced = state.covered(dir);
-        if done.is_ok() {
-            for rename in &synced {
-                rename.apply(&mut state.dirs, |names| &mut names.durable);
-            }
+        for rename in state.covered(dir) {
+            rename.apply(&mut state.dirs, |names| &mut names.durable);
         }
-        done
+        Ok(())
     }
 }
 

@@ -94,17 +94,26 @@ fn files(meta: &SnapshotMeta) -> [(&'static str, Vec<u8>); 2] {
     ]
 }
 
+/// What is wrong with a snapshot.
+#[derive(Debug)]
+pub enum SnapshotTrouble {
+    /// It says so itself.
+    Unreadable(PortError),
+    /// This file is handed out with a content that it never had.
+    Different(String),
+}
+
 /// Whether a snapshot holds what was put into it.
-pub(super) fn verify(meta: &SnapshotMeta, source: &dyn SnapshotSource) -> Result<(), String> {
-    if *source.manifest().meta != *meta {
-        return Err(format!("the snapshot is of {:?}", source.manifest().meta));
-    }
-    for (name, content) in files(meta) {
+///
+/// # Errors
+/// If it does not.
+pub fn verify_snapshot(source: &dyn SnapshotSource) -> Result<(), SnapshotTrouble> {
+    for (name, content) in files(&source.manifest().meta) {
         let mut found = Vec::new();
         let copied = source.copy(name, &mut found);
-        copied.map_err(|error| format!("snapshot file {name}: {error}"))?;
+        copied.map_err(SnapshotTrouble::Unreadable)?;
         if found != content {
-            return Err(format!("snapshot file {name} has another content"));
+            return Err(SnapshotTrouble::Different(name.to_owned()));
         }
     }
     Ok(())
@@ -155,7 +164,7 @@ impl LogModel {
                 None => self.draw_writes(rng, bytes_max),
             },
             6..8 => Step::Receive(self.draw_received(rng)),
-            8..14 => Step::Purge(Index(rng.between(self.base.index.0, self.last().0))),
+            8..14 => Step::Purge(Index(rng.between(0, self.snapshot.last.index.0))),
             _ => self.draw_writes(rng, bytes_max),
         }
     }
