@@ -49,6 +49,7 @@ fn is_harmless(finding: &Finding) -> bool {
         | Finding::SegmentHeader { .. }
         | Finding::EntriesMissing { .. }
         | Finding::WatermarkMissing
+        | Finding::SlotsMissing { .. }
         | Finding::IdentityRebuilt
         | Finding::SnapshotMissing { .. }
         | Finding::Lost { .. } => false,

@@ -74,7 +74,8 @@ impl GivenUp {
 /// Term and vote are not given up, so no term gets two leaders by it: the highest term known stays,
 /// and in it the node votes for nobody but the one it voted for. Only if the file of watermarks is
 /// lost together with the end of the log may there have been a higher term that nothing here knows;
-/// [`Repair::report`] says so. What was cut stays in the directory `damaged`.
+/// [`Repair::report`] says so. What was cut stays in the directory `damaged`. If not even what a
+/// group was founded with is left, the node knows no member of it, and waits to be added.
 ///
 /// # Errors
 /// When there is no log, it was written by a later program, or the disk fails. Nothing of what is

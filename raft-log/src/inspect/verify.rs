@@ -162,6 +162,10 @@ const fn advice(finding: &Finding) -> &'static str {
             "put the missing segments back into the directory `log` if they are anywhere; \
              otherwise start the node: it does not vote until a leader has brought the rest"
         }
+        Finding::SlotsMissing { .. } => {
+            "if the node lost power, it is safest to remove this member and add it again with an \
+             empty directory; a start writes new slots, and believes that the log is whole"
+        }
         Finding::WatermarkMissing => {
             "put the file back if it is anywhere; otherwise it is safe to remove this member and \
              add it again with an empty directory; a start makes a new file, and believes that the \

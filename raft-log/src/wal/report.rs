@@ -56,6 +56,12 @@ pub enum Finding {
     },
     /// The file of watermarks is missing: an end that was lost would not be noticed.
     WatermarkMissing,
+    /// Both slots of a group in the file of watermarks are damaged: for that group, an end that was
+    /// lost would not be noticed.
+    SlotsMissing {
+        /// Whose.
+        group: GroupId,
+    },
     /// The file that names the owner is missing or damaged; the segments name it.
     IdentityRebuilt,
     /// No snapshot reaches up to the beginning of the log.
@@ -126,6 +132,7 @@ impl Finding {
             | Self::BatchesMissing { .. }
             | Self::EntriesMissing { .. }
             | Self::WatermarkMissing
+            | Self::SlotsMissing { .. }
             | Self::SnapshotMissing { .. }
             | Self::BadSnapshot { .. }
             | Self::Lost { .. } => true,
@@ -171,6 +178,11 @@ impl fmt::Display for Finding {
             Self::WatermarkMissing => write!(
                 f,
                 "the file `watermark` is missing: a lost end would not be noticed"
+            ),
+            Self::SlotsMissing { group } => write!(
+                f,
+                "group {group}: its slots of the watermark are damaged: a lost end would not be \
+                 noticed"
             ),
             Self::IdentityRebuilt => {
                 write!(

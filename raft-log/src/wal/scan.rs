@@ -13,8 +13,8 @@ use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
 
-use raft_core::GroupId;
 use raft_core::port::PortError;
+use raft_core::{GroupId, HardState};
 
 use self::evidence::Evidence;
 pub(crate) use self::segment::{Ended, Opened, Whole};
@@ -347,6 +347,7 @@ impl Scanner {
             }
             return;
         };
+        self.miss_slots(watermark);
         for slot in watermark.slots() {
             self.scan.sequence_next = self.scan.sequence_next.max(slot.sequence + 1);
             let is_behind = slot.sequence > self.scan.end.sequence;
@@ -362,6 +363,18 @@ impl Scanner {
                 state.lost = Some(slot.watermark);
                 // A group that the log does not know is made known by the beginning of a segment.
                 self.scan.end.is_open &= !is_behind && !is_unknown;
+            }
+        }
+    }
+
+    /// A group gets its first slot when it was founded, before anything else is written of it.
+    fn miss_slots(&mut self, watermark: &WatermarkFile) {
+        for (group, state) in &self.scan.groups {
+            let is_just_founded =
+                state.last() == state.base.index && state.hard_state == HardState::default();
+            if watermark.get(*group).is_none() && !is_just_founded {
+                let group = *group;
+                self.scan.report.add(Finding::SlotsMissing { group });
             }
         }
     }

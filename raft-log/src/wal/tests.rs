@@ -399,6 +399,26 @@ fn a_missing_segment_is_noticed_wherever_it_was() {
 }
 
 #[test]
+fn damaged_slots_are_noticed_and_one_of_them_does_no_harm() {
+    let dir = TempDir::new().expect("directory");
+    drop(filled(dir.path(), 3));
+    let path = dir.path().join("watermark");
+    flip(&path, 10);
+    let (wal, log) = open(dir.path());
+    assert_eq!(wal.report().findings, []);
+    drop((wal, log));
+    fs::write(&path, [7; 128]).expect("written");
+    let (wal, mut log) = open(dir.path());
+    let findings = wal.report().findings;
+    assert_eq!(findings, [Finding::SlotsMissing { group: GROUP }]);
+    let recovered = log.recover().expect("recovered");
+    assert_eq!((recovered.last, recovered.lost), (Index(3), false));
+    drop((wal, log));
+    let (wal, _log) = open(dir.path());
+    assert_eq!(wal.report().findings, []);
+}
+
+#[test]
 fn a_directory_has_one_owner() {
     let dir = TempDir::new().expect("directory");
     let (wal, _log) = filled(dir.path(), 1);

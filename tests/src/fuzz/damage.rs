@@ -63,6 +63,7 @@ pub fn damage(data: &[u8]) {
         | Finding::SegmentHeader { .. }
         | Finding::EntriesMissing { .. }
         | Finding::WatermarkMissing
+        | Finding::SlotsMissing { .. }
         | Finding::IdentityRebuilt
         | Finding::SnapshotMissing { .. }
         | Finding::BadSnapshot { .. } => false,
