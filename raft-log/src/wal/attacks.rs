@@ -16,13 +16,14 @@ use super::tests::{
     GROUP, IDENTITY, append, config, entry, filled, flip, founding, open, read_all, segments,
     take_snapshot,
 };
-use super::{Wal, lock};
+use super::{Wal, lock, watermark};
 use crate::disk::{Disk, DiskFile, Open, RealDisk};
 
-/// A disk that remembers which names a power cut could take back, and whose syncs of directories
-/// fail when told so.
+/// A disk that remembers which names a power cut could take back, and what it would leave of the
+/// watermark; its syncs of directories fail when told so.
 struct Unsure {
     real: RealDisk,
+    watermark: Arc<Mutex<Vec<u8>>>,
     unsynced: Mutex<Vec<(PathBuf, PathBuf)>>,
     fails: AtomicBool,
 }
@@ -31,6 +32,7 @@ impl Unsure {
     fn open(dir: &Path, unsynced: Vec<(PathBuf, PathBuf)>) -> Arc<Self> {
         Arc::new(Self {
             real: RealDisk::open(dir).expect("free"),
+            watermark: Arc::default(),
             unsynced: Mutex::new(unsynced),
             fails: AtomicBool::new(false),
         })
@@ -50,7 +52,12 @@ impl Unsure {
 
 impl Disk for Unsure {
     fn open(&self, path: &Path, open: Open) -> io::Result<Arc<dyn DiskFile>> {
-        self.real.open(path, open)
+        let file = self.real.open(path, open)?;
+        if path != Path::new(watermark::NAME) {
+            return Ok(file);
+        }
+        let synced = Arc::clone(&self.watermark);
+        Ok(Arc::new(Noted { file, synced }))
     }
 
     fn list(&self, dir: &Path) -> io::Result<Vec<String>> {
@@ -88,6 +95,33 @@ impl Disk for Unsure {
     }
 }
 
+/// A file that notes what it held when it was synced.
+struct Noted {
+    file: Arc<dyn DiskFile>,
+    synced: Arc<Mutex<Vec<u8>>>,
+}
+
+impl DiskFile for Noted {
+    fn size(&self) -> io::Result<u64> {
+        self.file.size()
+    }
+
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        self.file.read_at(buffer, offset)
+    }
+
+    fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
+        self.file.write_at(bytes, offset)
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        let mut content = vec![0; usize::try_from(self.size()?).expect("small")];
+        self.read_at(&mut content, 0)?;
+        *lock(&self.synced) = content;
+        self.file.sync()
+    }
+}
+
 #[test]
 fn names_seen_by_an_opening_are_durable_after_it() {
     let dir = TempDir::new().expect("directory");
@@ -97,7 +131,7 @@ fn names_seen_by_an_opening_are_durable_after_it() {
     log.found(&founding()).expect("founded");
     disk.fails.store(true, Ordering::Relaxed);
     let mut last = 0;
-    while log.write(&[append(1, last + 1)]).is_ok() {
+    while last < 100 && log.write(&[append(1, last + 1)]).is_ok() {
         last += 1;
     }
     // The process dies after it has named the second segment, before the name is durable.
@@ -113,6 +147,35 @@ fn names_seen_by_an_opening_are_durable_after_it() {
     drop(disk);
     let (_, log) = open(dir.path());
     assert_eq!(read_all(&log).len() as u64, last + 1);
+}
+
+#[test]
+fn a_vote_survives_a_power_cut_and_damage_to_its_batch() {
+    let dir = TempDir::new().expect("directory");
+    drop(filled(dir.path(), 3));
+    let disk = Unsure::open(dir.path(), Vec::new());
+    let wal = Wal::open(disk.clone(), IDENTITY, config()).expect("opens");
+    let mut log = wal.group(GROUP).expect("a group");
+    let hard_state = Some(HardState {
+        term: Term(2),
+        vote: Some(NodeId(3)),
+    });
+    let write = Write {
+        hard_state,
+        ..Write::default()
+    };
+    log.write(&[write]).expect("acknowledged");
+    let synced = lock(&disk.watermark).clone();
+    drop((wal, log, disk));
+    fs::write(dir.path().join(watermark::NAME), synced).expect("written");
+    let path = segments(dir.path()).pop().expect("a segment");
+    let size = fs::metadata(&path).expect("there").len();
+    flip(&path, size - 10);
+    let (_, mut log) = open(dir.path());
+    let recovered = log.recover().expect("recovered");
+    let said = recovered.watermark;
+    assert!(recovered.lost, "the batch is damaged");
+    assert_eq!((said.term, said.vote), (Term(2), Some(NodeId(3))));
 }
 
 #[test]
