@@ -29,7 +29,7 @@ explore: tools ## STATES=1200000 states of each of the small clusters of the mod
 	@echo "==> $(STATES) states of each small cluster"
 	@cargo run --quiet --release -p raft-tests --bin explore -- --states $(STATES)
 
-mutants: tools ## Known Raft bugs, planted one at a time: the tests must notice each
+mutants: tools ## Known bugs, planted one at a time: the tests must notice each
 	@echo "==> planted bugs"
 	@cargo run --quiet --release -p raft-tests --bin mutants
 

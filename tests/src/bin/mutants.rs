@@ -1,5 +1,5 @@
-//! Plants known Raft bugs into a copy of the core, one at a time, and shows which layer of the
-//! tests notices each. A bug that survives is a hole in the tests.
+//! Plants known bugs into a copy of the core and of the log, one at a time, and shows which layer
+//! of the tests notices each. A bug that survives is a hole in the tests.
 
 use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
@@ -13,17 +13,19 @@ use raft_tests::mutants::catalogue::{self, Mutant};
 use raft_tests::mutants::hunt::{Hunt, Kill};
 use raft_tests::mutants::weave;
 
-/// Plants known Raft bugs into a copy of the core and shows which layer of the tests notices each.
+/// Plants known bugs into a copy of the core and of the log, and shows which layer of the tests
+/// notices each.
 ///
 /// The bugs lie in tests/mutants, one a file. The copy is woven and built under the target
 /// directory; the first build takes some minutes, later ones seconds.
 #[derive(Parser)]
 #[command(version)]
 struct Arguments {
-    /// Only mutants whose name contains this.
+    /// Only mutants whose name contains this, or the path of the file that they lie in.
     #[arg(value_name = "NAME")]
     name: Option<String>,
-    /// How many seeds the simulator may take for each mutant before the other layers are asked.
+    /// How many seeds the simulator may take for each mutant of the core before the other layers
+    /// are asked.
     #[arg(long, default_value_t = 60)]
     seeds: u64,
     /// How many mutants are hunted at the same time.
@@ -55,10 +57,9 @@ fn run(arguments: &Arguments) -> Result<usize> {
         .context("no workspace")?;
     let all = catalogue::read(&root.join("tests/mutants"))?;
     let wanted = |mutant: &&Mutant| {
-        arguments
-            .name
-            .as_ref()
-            .is_none_or(|part| mutant.name.contains(part.as_str()))
+        let path = mutant.file.to_string_lossy();
+        let has = |part: &String| mutant.name.contains(part) || path.contains(part);
+        arguments.name.as_ref().is_none_or(has)
     };
     let chosen: Vec<&Mutant> = all.iter().filter(wanted).collect();
     if arguments.list {
@@ -71,7 +72,7 @@ fn run(arguments: &Arguments) -> Result<usize> {
     eprintln!("weaving {} mutants into {}", all.len(), woven.display());
     weave::weave(root, &all, &woven)?;
     eprintln!("building them");
-    let hunt = Hunt::build(&woven, &woven.join("target"), arguments.seeds)?;
+    let mut hunt = Hunt::build(&woven, &woven.join("target"), arguments.seeds)?;
     eprintln!("running every layer without a mutant");
     hunt.control()?;
     let survived = hunt_all(arguments, &hunt, &chosen)?;

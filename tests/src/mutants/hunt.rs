@@ -15,13 +15,25 @@ use super::catalogue::Mutant;
 /// A layer that takes longer than this with a mutant on hangs; without one it would not.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// What is run against each mutant, in this order.
+/// What is run against each mutant.
 #[derive(Clone, Debug)]
 pub struct Hunt {
     root: PathBuf,
     simulate: PathBuf,
-    tests: Vec<(String, PathBuf)>,
     seeds: u64,
+    /// For mutants of the core, in this order, after the simulator.
+    core: Vec<Layer>,
+    /// For mutants of the log, the cheapest first once they ran without one.
+    log: Vec<Layer>,
+}
+
+/// A test program.
+#[derive(Clone, Debug)]
+struct Layer {
+    name: String,
+    program: PathBuf,
+    /// The one test in it that is run; all of them if there is none.
+    only: Option<String>,
 }
 
 /// Who noticed a mutant.
@@ -53,36 +65,54 @@ impl Hunt {
                 "simulate",
             ],
         )?;
-        let mut wanted = vec!["test", "--release", "--no-run", "-p", "raft-core", "--lib"];
-        let core = executables(&cargo(root, target, &wanted)?)?;
-        wanted.truncate(3);
-        wanted.extend(["-p", "raft-tests", "--test", "paper", "--test", "scenarios"]);
+        let test = |which: &[&str]| {
+            let wanted = [&["test", "--release", "--no-run", "-p"], which].concat();
+            executables(&cargo(root, target, &wanted)?)
+        };
+        let mut core = test(&["raft-core", "--lib"])?;
+        let mut log = test(&["raft-log", "--lib", "--test", "conformance"])?;
+        let mut wanted = vec!["raft-tests", "--test", "paper", "--test", "scenarios"];
         wanted.extend(["--test", "transcripts", "--test", "crash_points"]);
-        let mut tests = core;
-        tests.extend(executables(&cargo(root, target, &wanted)?)?);
+        wanted.extend(["--test", "log_crash"]);
+        for layer in test(&wanted)? {
+            if layer.name == "log_crash" {
+                log.extend(layer.one_by_one()?);
+            } else {
+                core.push(layer);
+            }
+        }
         let simulate = target.join("release").join("simulate");
         ensure!(simulate.exists(), "no {}", simulate.display());
         Ok(Self {
             root: root.to_owned(),
             simulate,
-            tests,
             seeds,
+            core,
+            log,
         })
     }
 
-    /// Runs every layer without a mutant.
+    /// Runs every layer without a mutant, and learns what it takes.
     ///
     /// # Errors
     /// When one fails.
-    pub fn control(&self) -> Result<()> {
+    pub fn control(&mut self) -> Result<()> {
         if let Some(seed) = self.simulate(0)? {
             bail!("without a mutant the simulator fails: {}", seed.said);
         }
-        for layer in 0..self.tests.len() {
-            if let Some(kill) = self.test(0, layer)? {
-                bail!("without a mutant {} fails: {}", kill.layer, kill.said);
-            }
+        let passes = |layer: &Layer| match self.test(0, layer)? {
+            None => Ok(()),
+            Some(kill) => bail!("without a mutant {} fails: {}", kill.layer, kill.said),
+        };
+        self.core.iter().try_for_each(passes)?;
+        let mut timed = Vec::new();
+        for layer in &self.log {
+            let began = Instant::now();
+            passes(layer)?;
+            timed.push((began.elapsed(), layer.clone()));
         }
+        timed.sort_by_key(|(took, _)| *took);
+        self.log = timed.into_iter().map(|(_, layer)| layer).collect();
         Ok(())
     }
 
@@ -91,10 +121,11 @@ impl Hunt {
     /// # Errors
     /// When a layer can't be run.
     pub fn hunt(&self, mutant: &Mutant) -> Result<Option<Kill>> {
-        if let Some(kill) = self.simulate(mutant.number)? {
+        let is_of_log = mutant.file.starts_with("raft-log");
+        if !is_of_log && let Some(kill) = self.simulate(mutant.number)? {
             return Ok(Some(kill));
         }
-        for layer in 0..self.tests.len() {
+        for layer in if is_of_log { &self.log } else { &self.core } {
             if let Some(kill) = self.test(mutant.number, layer)? {
                 return Ok(Some(kill));
             }
@@ -126,14 +157,16 @@ impl Hunt {
         }))
     }
 
-    fn test(&self, mutant: u32, layer: usize) -> Result<Option<Kill>> {
-        let (name, program) = &self.tests[layer];
-        let mut command = Command::new(program);
+    fn test(&self, mutant: u32, layer: &Layer) -> Result<Option<Kill>> {
+        let mut command = Command::new(&layer.program);
         command.args(["-q", "--test-threads", "2"]);
+        if let Some(test) = &layer.only {
+            command.args(["--exact", test]);
+        }
         let run = self.run(command, mutant)?;
         let said = run.failed_tests();
         Ok((!run.passed()).then(|| Kill {
-            layer: name.clone(),
+            layer: layer.name.clone(),
             seeds: None,
             said,
         }))
@@ -168,6 +201,25 @@ impl Hunt {
             status,
             text: String::from_utf8_lossy(&std::fs::read(&path)?).into_owned(),
         })
+    }
+}
+
+impl Layer {
+    /// Each of the tests as a layer of the same name: the slow ones run only if the quick ones
+    /// notice nothing.
+    fn one_by_one(&self) -> Result<Vec<Self>> {
+        let mut command = Command::new(&self.program);
+        command.args(["--list", "--format", "terse"]);
+        let output = command.output().with_context(|| format!("{command:?}"))?;
+        let list = String::from_utf8(output.stdout)?;
+        let tests = list.lines().filter_map(|line| line.strip_suffix(": test"));
+        let alone = |test: &str| Self {
+            only: Some(test.to_owned()),
+            ..self.clone()
+        };
+        let layers: Vec<Self> = tests.map(alone).collect();
+        ensure!(!layers.is_empty(), "{} has no tests", self.name);
+        Ok(layers)
     }
 }
 
@@ -245,7 +297,7 @@ fn cargo(root: &Path, target: &Path, arguments: &[&str]) -> Result<String> {
 }
 
 /// The test programs among cargo's messages, by the name of what they test.
-fn executables(messages: &str) -> Result<Vec<(String, PathBuf)>> {
+fn executables(messages: &str) -> Result<Vec<Layer>> {
     let mut found = Vec::new();
     for line in messages.lines() {
         let message: serde_json::Value = serde_json::from_str(line)?;
@@ -255,12 +307,15 @@ fn executables(messages: &str) -> Result<Vec<(String, PathBuf)>> {
             .pointer("/target/name")
             .and_then(|name| name.as_str());
         if let (true, Some(path), Some(name)) = (test, path, name) {
-            let name = if name == "raft_core" {
-                "unit tests"
-            } else {
-                name
+            let name = match name {
+                "raft_core" | "raft_log" => "unit tests",
+                name => name,
             };
-            found.push((name.to_owned(), PathBuf::from(path)));
+            found.push(Layer {
+                name: name.to_owned(),
+                program: PathBuf::from(path),
+                only: None,
+            });
         }
     }
     ensure!(!found.is_empty(), "cargo built no tests");

@@ -3,6 +3,7 @@
 //! A text tool: it knows functions by their indentation, which rustfmt guarantees, and nothing else
 //! of Rust.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -11,7 +12,7 @@ use anyhow::{Context, Result, ensure};
 
 use super::catalogue::Mutant;
 
-/// What the woven crate gets in addition: the switch.
+/// What a woven crate gets in addition: the switch.
 const SWITCH: &str = r#"
 //! Which mutant is on.
 
@@ -27,7 +28,9 @@ pub fn on(number: u32) -> bool {
 "#;
 
 /// What the woven workspace consists of.
-const PARTS: [&str; 3] = ["Cargo.lock", "raft-core", "tests"];
+const PARTS: [&str; 4] = ["Cargo.lock", "raft-core", "raft-log", "tests"];
+/// The crates that get the switch.
+const SWITCHED: [&str; 2] = ["raft-core", "raft-log"];
 
 /// Writes the woven workspace into `to`. Files that did not change keep their age, so that cargo
 /// compiles only what changed.
@@ -39,16 +42,17 @@ pub fn weave(root: &Path, mutants: &[Mutant], to: &Path) -> Result<()> {
     for part in PARTS {
         collect(root, Path::new(part), &mut files)?;
     }
-    for mutant in mutants {
+    for mutant in in_order(mutants) {
         let source = files.get_mut(&mutant.file);
         let source = source.with_context(|| format!("no file {}", mutant.file.display()))?;
         *source = plant(source, mutant).with_context(|| mutant.name.clone())?;
     }
-    let lib = files
-        .get_mut(Path::new("raft-core/src/lib.rs"))
-        .context("no raft-core")?;
-    *lib = format!("{lib}\nmod mutant;\n");
-    files.insert(PathBuf::from("raft-core/src/mutant.rs"), SWITCH.to_owned());
+    for name in SWITCHED {
+        let sources = Path::new(name).join("src");
+        let lib = files.get_mut(&sources.join("lib.rs")).context(name)?;
+        *lib = format!("{lib}\nmod mutant;\n");
+        files.insert(sources.join("mutant.rs"), SWITCH.to_owned());
+    }
     files.insert(PathBuf::from("Cargo.toml"), manifest(root)?);
     for (path, text) in &files {
         write_if_changed(&to.join(path), text)?;
@@ -89,7 +93,7 @@ fn manifest(root: &Path) -> Result<String> {
             skipping = line.starts_with("[workspace.lints");
         }
         if line.starts_with("members") {
-            woven.push_str("members = [\"raft-core\", \"tests\"]\n");
+            woven.push_str("members = [\"raft-core\", \"raft-log\", \"tests\"]\n");
         } else if !skipping {
             woven.push_str(line);
             woven.push('\n');
@@ -107,6 +111,13 @@ fn write_if_changed(path: &Path, text: &str) -> Result<()> {
         std::fs::create_dir_all(folder)?;
     }
     std::fs::write(path, text).with_context(|| path.display().to_string())
+}
+
+/// The longest first: a shorter one may lie in what is left of it.
+fn in_order(mutants: &[Mutant]) -> Vec<&Mutant> {
+    let mut ordered: Vec<&Mutant> = mutants.iter().collect();
+    ordered.sort_by_key(|mutant| Reverse(mutant.old.len()));
+    ordered
 }
 
 /// Plants one mutant, with its switch, into the text of a source file.
@@ -250,7 +261,7 @@ mod tests {
         assert!(mutants.len() >= 30, "only {} mutants", mutants.len());
         let mut sources = BTreeMap::new();
         let mut misfits = Vec::new();
-        for mutant in &mutants {
+        for mutant in in_order(&mutants) {
             let read = || std::fs::read_to_string(root.join(&mutant.file)).expect("a source");
             let source = sources.entry(mutant.file.clone()).or_insert_with(read);
             match plant(source, mutant) {
