@@ -57,6 +57,8 @@ const BATCH_FIELDS: Fields = &[
     (4, "how many records"),
     (4, "version"),
     (8, "sequence"),
+    (4, "crc32c of the checksums of the records"),
+    (4, "zero"),
 ];
 const RECORD_FIELDS: Fields = &[
     (4, "crc32c of the rest of this header, salted"),

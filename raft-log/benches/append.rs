@@ -7,7 +7,7 @@
 //!
 //! - `file`: the floor. One `pwrite` of the commands alone, ready in one buffer, and `fdatasync`,
 //!   into a file of 64 MiB that was filled with zeros; at its end it goes on at the beginning.
-//! - `file, our bytes`: the same with as many bytes as our log writes: 40 an entry and 24 a batch
+//! - `file, our bytes`: the same with as many bytes as our log writes: 40 an entry and 32 a batch
 //!   more, for checksums, terms and indexes.
 //! - `raft-log`: `LogStore::write`, configured by default. Segments are filled ahead, or are old
 //!   ones written over; now and then, not timed, the log is purged. New segments are part of it.
@@ -33,7 +33,7 @@ use support::{COMMAND_BYTES, Options, micros, quantile};
 const BATCHES: [usize; 4] = [1, 16, 128, 1024];
 /// What our log adds to the commands.
 const OURS_AN_ENTRY: usize = 40;
-const OURS_A_BATCH: usize = 24;
+const OURS_A_BATCH: usize = 32;
 const FILE_BYTES: usize = 64 << 20;
 /// As our log does it: the size of writes decides the size of pages in the system's cache.
 const FILL_BYTES: usize = 128 << 10;

@@ -79,6 +79,7 @@ pub fn batch(data: &[u8]) {
         return;
     }
     let mut records = 0_usize;
+    let mut checksums = 0;
     let mut at = BATCH_HEADER_BYTES;
     while sealed.len() >= at + RECORD_HEADER_BYTES {
         let rest = sealed.len() - at - RECORD_HEADER_BYTES;
@@ -87,6 +88,7 @@ pub fn batch(data: &[u8]) {
         put(&mut sealed[at..], 8, &count(length));
         let end = at + RECORD_HEADER_BYTES + length;
         seal_record(&mut sealed[at..end], at as u64);
+        checksums = crc32c::crc32c_append(checksums, &sealed[at..at + 8]);
         at = end.next_multiple_of(8);
         records += 1;
     }
@@ -95,6 +97,7 @@ pub fn batch(data: &[u8]) {
     put(&mut sealed, 4, &count(length));
     put(&mut sealed, 8, &count(records));
     put(&mut sealed, 12, &u32::from(VERSION).to_le_bytes());
+    put(&mut sealed, 24, &u32::to_le_bytes(checksums));
     let crc = crc32c::crc32c_append(salt().seed(0), &sealed[4..BATCH_HEADER_BYTES]);
     put(&mut sealed, 0, &crc.to_le_bytes());
     read_batch(&sealed);

@@ -1,12 +1,14 @@
 //! A batch: records that are durable together or not at all, under a header of their own.
 //!
 //! ```text
-//!  0        4        8       12        16         24
-//!  | crc32c | length | count | version | sequence | record | record | ..
+//!  0        4        8       12        16         24        28     32
+//!  | crc32c | length | count | version | sequence | records | zero | record | record | ..
 //! ```
 //!
-//! `length` is that of the records with their padding. Batches follow one another without a gap,
-//! and their sequence numbers ascend by one, from segment to segment too.
+//! `length` is that of the records with their padding. `records` is the CRC32C of the checksums of
+//! all records: so a record that an earlier batch left in the same place, torn before it was whole,
+//! can't take the place of one of this batch. Batches follow one another without a gap, and their
+//! sequence numbers ascend by one, from segment to segment too.
 
 use bytes::Bytes;
 use raft_core::{Entry, GroupId};
@@ -15,7 +17,7 @@ use super::record::{self, Placed, Record, RecordError, decode_record};
 use super::{Salt, VERSION, u32_at, u64_at};
 
 /// How long the header of a batch is.
-pub const BATCH_HEADER_BYTES: usize = 24;
+pub const BATCH_HEADER_BYTES: usize = 32;
 
 /// A batch that is being made.
 #[derive(Clone, Debug)]
@@ -36,6 +38,8 @@ pub struct BatchHeader {
     pub count: u32,
     /// How long they are together.
     pub length: u32,
+    /// Over the checksums of all records.
+    pub records: u32,
 }
 
 /// Why there is no whole batch.
@@ -137,12 +141,16 @@ impl Batch {
         self.bytes[8..12].copy_from_slice(&self.count.to_le_bytes());
         self.bytes[12..16].copy_from_slice(&u32::from(VERSION).to_le_bytes());
         self.bytes[16..24].copy_from_slice(&sequence.to_le_bytes());
-        let crc = checksum(&self.bytes, salt, offset);
-        self.bytes[..4].copy_from_slice(&crc.to_le_bytes());
+        let mut records = 0;
         let mut at = BATCH_HEADER_BYTES;
         while at < self.bytes.len() {
-            at += record::seal(&mut self.bytes[at..], salt, offset + at as u64);
+            let size = record::seal(&mut self.bytes[at..], salt, offset + at as u64);
+            records = record::add_checksums(records, &self.bytes[at..]);
+            at += size;
         }
+        self.bytes[24..28].copy_from_slice(&records.to_le_bytes());
+        let crc = checksum(&self.bytes, salt, offset);
+        self.bytes[..4].copy_from_slice(&crc.to_le_bytes());
         &self.bytes
     }
 }
@@ -174,6 +182,7 @@ impl BatchHeader {
             sequence: u64_at(bytes, 16),
             count: u32_at(bytes, 8),
             length: u32_at(bytes, 4),
+            records: u32_at(bytes, 24),
         })
     }
 }
@@ -201,6 +210,7 @@ pub fn decode_batch(
     }
     let mut at = offset + BATCH_HEADER_BYTES;
     let end = offset + header.size();
+    let mut checksums = 0;
     for _ in 0..header.count {
         let placed =
             decode_record(segment, at, (salt, at as u64)).map_err(|error| match error {
@@ -209,13 +219,14 @@ pub fn decode_batch(
                     version: u32::from(version),
                 },
             })?;
+        checksums = record::add_checksums(checksums, &segment[at..]);
         at += placed.size();
         records.push(placed);
         if at > end {
             return Err(incomplete);
         }
     }
-    if at == end {
+    if at == end && checksums == header.records {
         Ok(header)
     } else {
         Err(incomplete)
@@ -252,7 +263,7 @@ mod tests {
         let truncate = |from| Record::Truncate(Index(from));
         assert_eq!(
             froms,
-            [(truncate(3), 88), (truncate(4), 128), (truncate(5), 168)]
+            [(truncate(3), 96), (truncate(4), 136), (truncate(5), 176)]
         );
         for length in 64..file.len() {
             let cut = Bytes::from(file[..length].to_vec());

@@ -210,6 +210,11 @@ pub(super) fn seal(bytes: &mut [u8], salt: Salt, offset: u64) -> usize {
     padded(RECORD_HEADER_BYTES + u32_at(bytes, 8) as usize)
 }
 
+/// Adds the checksums of the record at the front of `bytes` to those of the records before it.
+pub(super) fn add_checksums(before: u32, bytes: &[u8]) -> u32 {
+    crc32c::crc32c_append(before, &bytes[..8])
+}
+
 /// Reads the record that begins at `start` of `bytes`, which is at `offset` of its segment.
 ///
 /// # Errors

@@ -149,12 +149,12 @@ fn a_sound_log_is_shown_record_by_record() {
         &[
             "of node 1 of cluster c0ffee\n",
             "segment 00000000000000000001.wal: follows batch 0, first batch 1, content up to ",
-            "\n  batch 1 at 64: 24 bytes, records: 0\n",
-            "  batch 2 at 88: 168 bytes, records: 1\n",
+            "\n  batch 1 at 64: 32 bytes, records: 0\n",
+            "  batch 2 at 96: 176 bytes, records: 1\n",
             "group 3 checkpoint: incarnation 4d, term 0 no vote, entries after 0t0 up to 0, \
              founded with [1 at \"one:1\"]\n",
-            "records: 2\n         280 group 3 term 1 vote 2\n",
-            " 328 group 3 term 1 index 1 command 201 bytes ",
+            "records: 2\n         304 group 3 term 1 vote 2\n",
+            " 352 group 3 term 1 index 1 command 201 bytes ",
             "\"00000000000000000000000000000000\"..\n",
             "segment 00000000000000000002.wal: follows batch ",
             "group 3 checkpoint: incarnation 4d, term 1 vote 2, entries after 0t0 up to ",
@@ -264,7 +264,7 @@ fn damage_is_shown_with_what_lies_beyond_it() {
         &text,
         &[
             "group 3: entries after 0t0 up to 4, term 1 vote 2\n",
-            "DAMAGE: 00000000000000000001.wal: bytes 1392..1664 are damaged; batch 7 and all after \
+            "DAMAGE: 00000000000000000001.wal: bytes 1440..1720 are damaged; batch 7 and all after \
              it are lost\n  next: start the node",
             "DAMAGE: group 3: the log ends at 4t1, others rely on term 1 and index 20",
             "\nNOT SOUND\n",
@@ -275,7 +275,7 @@ fn damage_is_shown_with_what_lies_beyond_it() {
         &text,
         &[
             "index 4 ",
-            "  damaged: bytes 1392..1664\n",
+            "  damaged: bytes 1440..1720\n",
             "index 6 ",
             "index 20 ",
         ],
@@ -293,7 +293,7 @@ fn a_repair_gives_up_entries_but_neither_term_nor_vote() {
     assert_says(
         &done.to_string(),
         &[
-            "found: 00000000000000000001.wal: bytes 1392..1664 are damaged",
+            "found: 00000000000000000001.wal: bytes 1440..1720 are damaged",
             "GIVEN UP: group 3: entries 5 to 20; others may rely on term 1 vote 2 index 20; the \
              log ends at 4t1; kept: term 1 vote 2\nthe node votes again",
         ],

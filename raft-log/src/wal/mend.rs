@@ -21,9 +21,6 @@ use crate::config::{Identity, WalConfig};
 use crate::disk::{Disk, DiskFile};
 use crate::format::SEGMENT_HEADER_BYTES;
 
-/// How much is wiped at a time.
-const WIPE_BYTES: usize = 1 << 20;
-
 /// Makes the directory that of a new log.
 pub(super) fn create(disk: &dyn Disk, identity: Identity) -> Result<IdentityFile, PortError> {
     WatermarkFile::create(disk).map_err(|error| PortError::io("make the watermark", error))?;
@@ -47,10 +44,7 @@ pub(super) fn mend(
     let number = u32::try_from(scan.end.number).unwrap_or(u32::MAX);
     let file = index.segments.get(&number).filter(|_| scan.end.is_open);
     if let Some(file) = file {
-        write_again(&**file, &scan.end)
-            .and_then(|()| wipe(&**file, &scan.end))
-            .and_then(|()| file.sync())
-            .map_err(failed)?;
+        write_again(&**file, &scan.end).map_err(failed)?;
     }
     let mut watermark = match watermark {
         Some(watermark) => watermark,
@@ -118,29 +112,15 @@ fn rely_on(
     watermark.sync()
 }
 
-/// Writes the last batch once more, to be synced. It may be in the system's memory alone: the
+/// Writes the last batch once more and syncs it. It may be in the system's memory alone: the
 /// process died before its sync, or the sync failed, after which a mere second one would succeed
 /// without writing anything.
 fn write_again(file: &dyn DiskFile, end: &End) -> std::io::Result<()> {
     let size = usize::try_from(end.offset - end.last_at).unwrap_or(0);
     let mut bytes = vec![0; size];
     file.read_at(&mut bytes, end.last_at)?;
-    file.write_at(&bytes, end.last_at)
-}
-
-/// Writes zeros over what lies after the last batch. Of a torn batch a record may be whole; it
-/// would be valid at its place once more, and complete the next batch there if that one is torn as
-/// well.
-fn wipe(file: &dyn DiskFile, end: &End) -> std::io::Result<()> {
-    let zeros = vec![0; WIPE_BYTES];
-    let mut offset = end.offset;
-    while offset < end.stale_end {
-        let left = usize::try_from(end.stale_end - offset).unwrap_or(WIPE_BYTES);
-        let count = left.min(WIPE_BYTES);
-        file.write_at(&zeros[..count], offset)?;
-        offset += count as u64;
-    }
-    Ok(())
+    file.write_at(&bytes, end.last_at)?;
+    file.sync()
 }
 
 /// Moves segments that do not count any more out of the way.

@@ -53,8 +53,6 @@ pub(crate) struct End {
     pub(crate) offset: u64,
     /// The last batch.
     pub(crate) sequence: u64,
-    /// Where what lies after `offset` ends: of a torn batch, or of an earlier use of the file.
-    pub(crate) stale_end: u64,
     /// Whether what lies after `offset` may be written over: nobody relies on it.
     pub(crate) is_open: bool,
 }
@@ -140,7 +138,6 @@ impl Scanner {
             last_at: 0,
             offset: 0,
             sequence: 0,
-            stale_end: 0,
             is_open: false,
         };
         let scan = Scan {
@@ -277,7 +274,6 @@ impl Scanner {
         }
         if has_begun && later.is_none() && next == Next::Nothing {
             self.scan.end.is_open = true;
-            self.scan.end.stale_end = segment.content_end()?;
             if ended.torn_bytes > 0 {
                 self.scan.report.add(Finding::TornTail {
                     number,

@@ -336,7 +336,7 @@ fn a_damaged_founding_leaves_the_group_its_incarnation() {
     let dir = TempDir::new().expect("directory");
     drop(filled(dir.path(), 3));
     // The second batch of the log is the one that founds the group.
-    flip(&segments(dir.path())[0], 64 + 24 + 70);
+    flip(&segments(dir.path())[0], 64 + 32 + 70);
     let (wal, mut log) = open(dir.path());
     let recovered = log.recover().expect("recovered");
     assert!(wal.report().has_loss() && recovered.lost);
