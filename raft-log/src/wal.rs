@@ -34,6 +34,7 @@ use raft_core::port::{PortError, PortErrorKind};
 
 use self::identity::{Found, IdentityFile};
 use self::index::Index;
+use self::spares::Spares;
 use self::tail::{Queue, Tail};
 use self::watermark::WatermarkFile;
 use crate::config::{Identity, WalConfig};
@@ -49,6 +50,9 @@ struct Shared {
     disk: Arc<dyn Disk>,
     config: WalConfig,
     id: IdentityFile,
+    spares: Spares,
+    /// Held by whoever drops segments.
+    drops: Mutex<()>,
     /// Where everything is written.
     tail: Mutex<Tail>,
     /// What waits to be written.

@@ -67,7 +67,6 @@ pub(super) fn mend(
             offset: scan.end.offset,
             sequence: scan.end.sequence,
             done: 0,
-            spares,
             watermark,
         },
         None => {
@@ -78,7 +77,7 @@ pub(super) fn mend(
             };
             let begun = begin(&*disk, id, &spares, index.checkpoint(), &plan)?;
             index.add_segment(&plan, &begun)?;
-            Tail::at(&plan, begun, (spares, watermark))
+            Tail::at(&plan, begun, watermark)
         }
     };
     set_aside(&*disk, &scan.void).map_err(failed)?;
@@ -86,6 +85,8 @@ pub(super) fn mend(
         disk,
         config,
         id,
+        spares,
+        drops: Mutex::new(()),
         tail: Mutex::new(tail),
         queue: Mutex::new(Queue::default()),
         index: Mutex::new(index),

@@ -97,17 +97,22 @@ impl Spares {
         Ok((path, file))
     }
 
-    /// A segment that is not needed any more becomes a spare file, or goes. The directory has to be
-    /// synced before the next file is taken: otherwise a power cut could bring the segment's name
-    /// back, for a file that is another segment by then.
+    /// A segment that is not needed any more becomes a spare file, or goes; durably, on return.
     pub(super) fn give(&self, segment: &Path) -> io::Result<()> {
-        let mut state = self.shared.state();
-        if state.ready.len() >= self.shared.spares_max {
-            return self.shared.disk.remove(segment);
+        let spare = {
+            let mut state = self.shared.state();
+            let is_wanted = state.ready.len() < self.shared.spares_max;
+            is_wanted.then(|| state.name())
+        };
+        let disk = &self.shared.disk;
+        match &spare {
+            Some(path) => disk.rename(segment, path)?,
+            None => disk.remove(segment)?,
         }
-        let path = state.name();
-        self.shared.disk.rename(segment, &path)?;
-        state.ready.push_back(path);
+        // Before it can be taken: otherwise a power cut could bring the segment's name back, for a
+        // file that is another segment by then.
+        disk.sync_dir(Path::new(files::LOG_DIR))?;
+        self.shared.state().ready.extend(spare);
         Ok(())
     }
 

@@ -6,7 +6,6 @@
 //! records say.
 
 use std::collections::VecDeque;
-use std::path::Path;
 use std::sync::Arc;
 
 use raft_core::port::{PortError, PortErrorKind};
@@ -15,7 +14,6 @@ use raft_core::{Entry, GroupId};
 use super::begin::{Begun, Plan, begin};
 use super::change::Change;
 use super::group::Place;
-use super::spares::Spares;
 use super::watermark::WatermarkFile;
 use super::{Shared, files, lock};
 use crate::config::WalConfig;
@@ -86,7 +84,6 @@ pub(super) struct Tail {
     pub(super) sequence: u64,
     /// How much of what was put into the queue is done.
     pub(super) done: u64,
-    pub(super) spares: Spares,
     pub(super) watermark: WatermarkFile,
 }
 
@@ -220,38 +217,32 @@ impl Shared {
         synced.map_err(|error| PortError::io("sync the watermark", error))?;
         // Who holds the end holds what the index knows: readers need not wait for the disk.
         let checkpoint = lock(&self.index).checkpoint();
-        let begun = begin(&*self.disk, self.id, &tail.spares, checkpoint, &plan)?;
+        let begun = begin(&*self.disk, self.id, &self.spares, checkpoint, &plan)?;
         lock(&self.index).add_segment(&plan, &begun)?;
         tail.enter(&plan, begun);
         Ok(())
     }
 
     /// Drops the segments that hold no entry any more. What made them superfluous is durable.
+    /// Nobody who writes has to wait for it: to remove a file can take long.
     pub(super) fn drop_segments(&self) -> Result<(), PortError> {
-        let tail = lock(&self.tail);
+        let _one_at_a_time = lock(&self.drops);
         self.latched()?;
+        let written = lock(&self.tail).number;
         let dropped: Vec<u32> = {
             let mut index = lock(&self.index);
-            let needed = index.first_segment().map_or(tail.number, u64::from);
-            let needed = u32::try_from(needed.min(tail.number)).unwrap_or(u32::MAX);
+            let needed = index.first_segment().map_or(written, u64::from);
+            let needed = u32::try_from(needed.min(written)).unwrap_or(u32::MAX);
             let kept = index.segments.split_off(&needed);
             let dropped = std::mem::replace(&mut index.segments, kept);
             dropped.into_keys().collect()
         };
-        if dropped.is_empty() {
-            return Ok(());
-        }
-        let drop_all = || {
-            // Each is durable before the next, the oldest first: a power cut may bring back one
-            // that the others still follow, but leave no hole, which would look like damage.
-            for number in &dropped {
-                tail.spares.give(&files::segment(u64::from(*number)))?;
-                self.disk.sync_dir(Path::new(files::LOG_DIR))?;
-            }
-            std::io::Result::Ok(())
-        };
-        let result = drop_all();
-        self.latch(result.map_err(|error| PortError::io("drop old log segments", error)))
+        // Each is durable before the next, the oldest first: a power cut may bring back one that
+        // the others still follow, but leave no hole, which would look like damage.
+        let given = dropped
+            .iter()
+            .try_for_each(|number| self.spares.give(&files::segment(u64::from(*number))));
+        self.latch(given.map_err(|error| PortError::io("drop old log segments", error)))
     }
 
     /// After a failure everything fails.
@@ -279,11 +270,7 @@ impl Shared {
 
 impl Tail {
     /// The end of a log whose last segment has just begun.
-    pub(super) fn at(
-        plan: &Plan,
-        begun: Begun,
-        (spares, watermark): (Spares, WatermarkFile),
-    ) -> Self {
+    pub(super) fn at(plan: &Plan, begun: Begun, watermark: WatermarkFile) -> Self {
         Self {
             number: plan.number,
             file: begun.file,
@@ -292,7 +279,6 @@ impl Tail {
             offset: begun.offset,
             sequence: plan.first,
             done: 0,
-            spares,
             watermark,
         }
     }
