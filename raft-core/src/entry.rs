@@ -2,6 +2,7 @@
 //!
 //! Plain data. This file does not know how entries are stored, sent, or decided upon.
 
+use std::cmp::Ordering;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -70,6 +71,29 @@ pub struct HardState {
     pub vote: Option<NodeId>,
 }
 
+impl HardState {
+    /// The one of the later term; within a term the one that voted.
+    #[must_use]
+    pub fn later(self, other: Self) -> Self {
+        match self.term.cmp(&other.term) {
+            Ordering::Less => other,
+            Ordering::Greater => self,
+            Ordering::Equal => Self {
+                term: self.term,
+                vote: self.vote.or(other.vote),
+            },
+        }
+    }
+
+    /// Whether whoever relies on `other` may rely on this one: its term is later, or the same and
+    /// the vote, if there was one, too.
+    #[must_use]
+    pub fn covers(self, other: Self) -> bool {
+        let is_vote_here = other.vote.is_none() || self.vote == other.vote;
+        self.term > other.term || self.term == other.term && is_vote_here
+    }
+}
+
 /// What a snapshot stands for (Raft §7): all entries up to a position, and the configuration there.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
@@ -94,6 +118,17 @@ pub struct Watermark {
     pub vote: Option<NodeId>,
     /// The highest index it has acknowledged of its present log: truncation lowers it.
     pub index: Index,
+}
+
+impl Watermark {
+    /// Its term and vote.
+    #[must_use]
+    pub const fn hard_state(&self) -> HardState {
+        HardState {
+            term: self.term,
+            vote: self.vote,
+        }
+    }
 }
 
 /// What a server finds on its disk when it starts: all that the core is made from.

@@ -39,12 +39,12 @@ use raft_core::port::{
     SnapshotSource,
 };
 use raft_core::types::{GroupId, Incarnation, Index, Position};
-use raft_core::{Entry, HardState, Recovered, SnapshotMeta, Watermark};
+use raft_core::{Entry, HardState, Recovered, SnapshotMeta};
 use rocksdb::{DB, DBRecoveryMode, ErrorKind, Options, ReadOptions, WriteBatch, WriteOptions};
 
 use crate::disk::{OpenDirError, RealDisk};
 use crate::snapshot::{SnapshotConfig, SnapshotStore};
-use acknowledged::Acknowledged;
+use acknowledged::{Acknowledged, Claim};
 use format::Kind;
 use shape::Shape;
 
@@ -88,9 +88,9 @@ pub struct RocksLog {
     hard_state: HardState,
     shape: Shape,
     acknowledged: Acknowledged,
-    /// What was acknowledged and is not here. Until the log has reached it again,
-    /// `acknowledged` stays as it is, so that a restart in between does not make it forgotten.
-    lost: Option<Position>,
+    /// Whether something acknowledged is not here. Until it is, `acknowledged` stays as it is, so
+    /// that a restart in between does not make it forgotten.
+    is_lost: bool,
     /// The first error of the disk. From then on every call fails.
     broken: Option<(PortErrorKind, String)>,
 }
@@ -114,7 +114,7 @@ impl RocksLog {
             hard_state: HardState::default(),
             shape: Shape::default(),
             acknowledged,
-            lost: None,
+            is_lost: false,
             broken: None,
         };
         log.load()?;
@@ -143,19 +143,14 @@ impl RocksLog {
             Ok(Scan::Further)
         })?;
         self.shape = shape;
-        let claimed = self.acknowledged.watermark;
+        let claimed = self.acknowledged.claim;
         // It would look like a new store, and could be founded with another life.
-        if self.incarnation == Incarnation::UNBOUND && claimed != Watermark::default() {
+        if self.incarnation == Incarnation::UNBOUND && claimed != Claim::default() {
             return Err(PortError::damaged(
                 "the log was written to before, but its founding state is gone",
             ));
         }
-        let is_short = self.shape.bounds.last < claimed.index
-            || self.hard_state.term < claimed.term
-            || (self.hard_state.term == claimed.term
-                && claimed.vote.is_some()
-                && self.hard_state.vote != claimed.vote);
-        self.lost = is_short.then_some(Position::new(claimed.term, claimed.index));
+        self.is_lost = !claimed.is_met_by(self.hard_state, self.shape.last_position());
         Ok(())
     }
 
@@ -249,27 +244,38 @@ impl RocksLog {
     }
 
     fn carry_out(&mut self, writes: &[Write]) -> Result<(), PortError> {
+        if !self.is_lost {
+            let kept = self.kept(writes)?;
+            self.acknowledged.lower(kept)?;
+        }
         let mut batch = WriteBatch::default();
         let mut shape = std::mem::take(&mut self.shape);
-        let mut hard_state = self.hard_state;
-        let mut lowest = shape.bounds.last;
         for write in writes {
             self.add(write, &mut batch, &mut shape);
-            hard_state = write.hard_state.unwrap_or(hard_state);
-            let kept = shape.bounds.last.0 - write.entries.len() as u64;
-            lowest = lowest.min(Index(kept));
         }
-        if self.lost.is_none() {
-            self.acknowledged.lower(lowest)?;
-        }
-        self.commit(batch)?;
         self.shape = shape;
-        self.hard_state = hard_state;
-        self.lost = self.lost.filter(|lost| self.shape.last_position() < *lost);
-        if self.lost.is_none() {
-            self.acknowledged.raise(self.present())?;
+        self.commit(batch)?;
+        let hard_states = writes.iter().filter_map(|write| write.hard_state);
+        self.hard_state = hard_states.last().unwrap_or(self.hard_state);
+        let present = self.present();
+        let claimed = self.acknowledged.claim;
+        self.is_lost &= !claimed.is_met_by(present.hard_state, present.last);
+        if !self.is_lost {
+            self.acknowledged.raise(present)?;
         }
         Ok(())
+    }
+
+    /// The last of the present entries that the writes leave in their place.
+    fn kept(&self, writes: &[Write]) -> Result<Position, PortError> {
+        let mut bounds = self.shape.bounds;
+        let mut lowest = bounds.last;
+        for write in writes {
+            bounds = bounds.after(write)?;
+            let appended = write.entries.len() as u64;
+            lowest = lowest.min(Index(bounds.last.0 - appended));
+        }
+        Ok(Position::new(self.shape.term_of(lowest), lowest))
     }
 
     fn add(&self, write: &Write, batch: &mut WriteBatch, shape: &mut Shape) {
@@ -303,22 +309,20 @@ impl RocksLog {
     }
 
     /// What can be relied on now.
-    fn present(&self) -> Watermark {
-        Watermark {
-            term: self.hard_state.term,
-            vote: self.hard_state.vote,
-            index: self.shape.bounds.last,
+    fn present(&self) -> Claim {
+        Claim {
+            hard_state: self.hard_state,
+            last: self.shape.last_position(),
         }
     }
 
     fn drop_prefix(&mut self, up_to: Index) -> Result<(), PortError> {
-        let mut shape = self.shape.clone();
-        shape.purge(up_to);
+        let base = Position::new(self.shape.term_of(up_to), up_to);
         let mut batch = WriteBatch::default();
         batch.delete_range(self.entry_key(Index(0)), self.entry_key(up_to.next()));
-        batch.put(self.key(Kind::Base), format::encode_base(shape.bounds.base));
+        batch.put(self.key(Kind::Base), format::encode_base(base));
         self.commit(batch)?;
-        self.shape = shape;
+        self.shape.purge(up_to);
         Ok(())
     }
 }
@@ -333,10 +337,11 @@ impl LogStore for RocksLog {
     fn recover(&mut self) -> Result<Recovered, PortError> {
         self.check_broken()?;
         let shape = &self.shape;
-        let watermark = match self.lost {
-            // What was acknowledged beyond what is here, or beside it.
-            Some(_) => self.acknowledged.watermark,
-            None => self.present(),
+        // What was acknowledged beyond what is here, or beside it.
+        let relied_on = if self.is_lost {
+            self.acknowledged.claim
+        } else {
+            self.present()
         };
         Ok(Recovered {
             incarnation: self.incarnation,
@@ -347,8 +352,8 @@ impl LogStore for RocksLog {
             last: shape.bounds.last,
             memberships: shape.memberships.iter().cloned().collect(),
             applied: Index(0),
-            watermark,
-            lost: self.lost.is_some(),
+            watermark: relied_on.watermark(),
+            lost: self.is_lost,
         })
     }
 

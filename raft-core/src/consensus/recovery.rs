@@ -10,12 +10,9 @@ use crate::types::{Index, Term};
 /// Whether state is missing that others may rely on. Such a server does not vote before it has
 /// caught up with what it let them rely on.
 pub(super) fn lost(recovered: &Recovered) -> bool {
-    let (found, relied_on) = (recovered.hard_state, recovered.watermark);
-    let lost_vote =
-        found.term == relied_on.term && relied_on.vote.is_some() && found.vote != relied_on.vote;
+    let relied_on = recovered.watermark;
     recovered.lost
-        || found.term < relied_on.term
-        || lost_vote
+        || !recovered.hard_state.covers(relied_on.hard_state())
         || recovered.last.max(recovered.snapshot.last.index) < relied_on.index
 }
 
@@ -23,15 +20,12 @@ pub(super) fn lost(recovered: &Recovered) -> bool {
 /// says, and what the entries prove. A snapshot can become durable before the term it came in; in
 /// such a term the server has not voted, since no vote leaves before it is durable.
 pub(super) fn hard_state(recovered: &Recovered) -> HardState {
-    let relied_on = HardState {
-        term: recovered.watermark.term,
-        vote: recovered.watermark.vote,
-    };
     let proven = HardState {
         term: last_term(recovered),
         vote: None,
     };
-    later(later(recovered.hard_state, relied_on), proven)
+    let relied_on = recovered.watermark.hard_state();
+    recovered.hard_state.later(relied_on).later(proven)
 }
 
 fn last_term(recovered: &Recovered) -> Term {
@@ -40,17 +34,6 @@ fn last_term(recovered: &Recovered) -> Term {
         .last()
         .map_or(recovered.base.term, |run| run.1);
     of_log.max(recovered.snapshot.last.term)
-}
-
-fn later(a: HardState, b: HardState) -> HardState {
-    match a.term.cmp(&b.term) {
-        std::cmp::Ordering::Less => b,
-        std::cmp::Ordering::Greater => a,
-        std::cmp::Ordering::Equal => HardState {
-            term: a.term,
-            vote: a.vote.or(b.vote),
-        },
-    }
 }
 
 /// Up to where the log is known to hold what is committed. What the machine has applied was

@@ -48,7 +48,7 @@ impl Shape {
     }
 
     /// The term of an index from the base to the end of the log.
-    fn term_of(&self, index: Index) -> Term {
+    pub(super) fn term_of(&self, index: Index) -> Term {
         let run = self.terms.iter().rev().find(|(first, _)| *first <= index);
         run.map_or(self.bounds.base.term, |(_, term)| *term)
     }

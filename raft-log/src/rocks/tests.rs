@@ -265,6 +265,39 @@ fn a_loss_stays_known_until_the_log_is_there_again() {
     assert_eq!(outcome(home.path(), &before), Outcome::Whole);
 }
 
+/// What was lost had shortened the log: without it the log seems long enough.
+#[test]
+fn a_lost_truncation_is_noticed() {
+    let home = tempfile::tempdir().expect("temporary directory");
+    written(home.path(), 6);
+    let mut log = open(home.path()).expect("it opens");
+    let mut shorter = write(5);
+    shorter.truncate = Some(Index(5));
+    shorter.hard_state = Some(HardState {
+        term: Term(9),
+        vote: None,
+    });
+    let mut entry = shorter.entries[0].clone();
+    entry.term = Term(9);
+    shorter.entries = [entry].into_iter().collect();
+    let term_alone = Write {
+        hard_state: shorter.hard_state.take(),
+        ..Write::default()
+    };
+    log.write(&[term_alone]).expect("written");
+    log.write(&[shorter]).expect("written");
+    drop(log);
+    let path = newest(home.path(), "log");
+    let whole = fs::read(&path).expect("read");
+    fs::write(&path, &whole[..whole.len() - 3]).expect("cut");
+    for _ in 0..2 {
+        let mut log = open(home.path()).expect("it opens");
+        let found = log.recover().expect("recovered");
+        assert_eq!((found.last, found.lost), (Index(6), true));
+        assert_eq!(found.watermark.index, Index(5));
+    }
+}
+
 #[test]
 fn a_directory_has_one_user() {
     let home = tempfile::tempdir().expect("temporary directory");

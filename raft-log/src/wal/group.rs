@@ -183,10 +183,8 @@ impl Group {
     /// Whether all that is relied on is here: the vote, and entries up to there from a leader of
     /// that term or a later one. A log that is merely as long may hold what was truncated.
     pub(super) fn covers(&self, relied_on: Watermark) -> bool {
-        let HardState { term, vote } = self.hard_state;
-        let is_vote_here = relied_on.vote.is_none() || vote == relied_on.vote;
-        let is_term_here = term > relied_on.term || term == relied_on.term && is_vote_here;
-        is_term_here && self.last_position() >= Position::new(relied_on.term, relied_on.index)
+        self.hard_state.covers(relied_on.hard_state())
+            && self.last_position() >= Position::new(relied_on.term, relied_on.index)
     }
 
     /// Whether the change can follow. One that can't was never written by a program that was right.

@@ -394,13 +394,12 @@ impl WalLog {
 
 /// The term and vote that hold for a node that forgets how it came to them.
 fn binding(known: HardState, relied_on: Watermark, own: NodeId) -> HardState {
-    let term = known.term.max(relied_on.term);
-    let known = known.vote.filter(|_| known.term == term);
-    let relied_on = relied_on.vote.filter(|_| relied_on.term == term);
+    // Where both voted, what others rely on counts.
+    let HardState { term, vote } = relied_on.hard_state().later(known);
     // In term 0 nobody votes.
     let abstains = (term > Term(0)).then_some(own);
     HardState {
         term,
-        vote: relied_on.or(known).or(abstains),
+        vote: vote.or(abstains),
     }
 }

@@ -121,13 +121,7 @@ impl Seen {
         let slot = watermark.and_then(|watermark| watermark.get(group));
         let said = slot.map(|slot| slot.watermark).unwrap_or_default();
         let said_at = slot.map_or(0, |slot| slot.sequence);
-        let hard_state = later(
-            self.hard_state,
-            HardState {
-                term: said.term,
-                vote: said.vote,
-            },
-        );
+        let hard_state = self.hard_state.later(said.hard_state());
         // What was lost before and is not here again is relied on whatever was written since.
         let lost = slot.filter(|slot| slot.lost).map(|_| said.index);
         let index = match self.sequence {
@@ -141,16 +135,5 @@ impl Seen {
             vote: hard_state.vote,
             index: index.max(lost.unwrap_or_default()),
         }
-    }
-}
-
-fn later(a: HardState, b: HardState) -> HardState {
-    match a.term.cmp(&b.term) {
-        std::cmp::Ordering::Less => b,
-        std::cmp::Ordering::Greater => a,
-        std::cmp::Ordering::Equal => HardState {
-            term: a.term,
-            vote: a.vote.or(b.vote),
-        },
     }
 }
