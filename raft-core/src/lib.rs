@@ -22,6 +22,7 @@ pub mod event;
 pub mod membership;
 pub mod message;
 pub mod port;
+pub mod session;
 #[cfg(feature = "sim")]
 pub mod sim;
 pub mod types;

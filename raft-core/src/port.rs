@@ -4,21 +4,22 @@
 //! implementation.
 
 mod bounds;
+mod machine;
 mod snapshot;
+mod transport;
 
 pub use bounds::LogBounds;
+pub use machine::{Capture, Committed, Framing, StateMachine};
 pub use snapshot::{Manifest, SnapshotFile, SnapshotReceiver, SnapshotSink, SnapshotSource};
+pub use transport::{Answer, Ask, ClusterView, Inbox, Outcome, Parcel, Question, Transport};
 
 use std::fmt;
 use std::io;
 use std::sync::Arc;
 
-use bytes::Bytes;
-
 use crate::entry::{Entry, Recovered, SnapshotMeta};
 use crate::event::Write;
-use crate::message::Envelope;
-use crate::types::{Index, Position, Term};
+use crate::types::{Index, Position};
 
 /// What kind of trouble it is: what an operator has to do depends on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -179,66 +180,4 @@ pub trait LogStore: Send {
         &mut self,
         manifest: Manifest,
     ) -> Result<Box<dyn SnapshotReceiver>, PortError>;
-}
-
-/// A committed command, with the place that makes it unique.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Committed {
-    /// Its place in the log.
-    pub index: Index,
-    /// The term of its entry.
-    pub term: Term,
-    /// The command.
-    pub command: Bytes,
-}
-
-/// What is replicated: the one trait that a service of one's own implements.
-pub trait StateMachine: Send {
-    /// Up to which index the machine's own durable state reflects the log. A machine in memory says
-    /// 0 after a restart; then the newest snapshot is restored to it, and the log replayed after
-    /// it.
-    fn durable(&self) -> Index;
-
-    /// Applies commands in the order of the log; one answer each. Must depend on nothing but the
-    /// state and the commands.
-    ///
-    /// # Errors
-    /// When the machine can't go on; the node stops before anything else is applied.
-    fn apply(&mut self, batch: &[Committed]) -> Result<Vec<Bytes>, PortError>;
-
-    /// Answers a question about the present state without changing it.
-    ///
-    /// # Errors
-    /// When the machine can't go on.
-    fn query(&self, query: &[u8]) -> Result<Bytes, PortError>;
-
-    /// Writes the present state out as files.
-    ///
-    /// # Errors
-    /// When the machine or the sink can't go on.
-    fn snapshot(&mut self, sink: &mut dyn SnapshotSink) -> Result<(), PortError>;
-
-    /// Replaces all state by that of a snapshot whose last included entry is at `last`.
-    ///
-    /// # Errors
-    /// When the machine or the source can't go on.
-    fn restore(&mut self, last: Index, source: &dyn SnapshotSource) -> Result<(), PortError>;
-}
-
-/// Carries messages to other members. May lose, reorder and double them.
-pub trait Transport: Send {
-    /// Begins to deliver what arrives to `inbox`.
-    ///
-    /// # Errors
-    /// When it can't listen.
-    fn start(&mut self, inbox: Arc<dyn Inbox>) -> Result<(), PortError>;
-
-    /// Hands a message over for sending; never blocks.
-    fn send(&self, envelope: Envelope);
-}
-
-/// Where a transport delivers.
-pub trait Inbox: Send + Sync {
-    /// Takes a message, or drops it when the node is busy.
-    fn deliver(&self, envelope: Envelope);
 }

@@ -9,13 +9,12 @@
 //! answered so and change nothing.
 
 use std::collections::BTreeMap;
-use std::io::Read;
 
 use bytes::Bytes;
 
 pub use self::codec::{Action, Command, Response};
 use self::codec::{Cursor, put_number};
-use crate::port::{Committed, PortError, SnapshotSink, SnapshotSource, StateMachine};
+use crate::port::{Capture, Committed, PortError, SnapshotSource, StateMachine};
 use crate::sim::history::{INITIAL_VALUE, Returned};
 use crate::sim::rng::fold;
 use crate::types::Index;
@@ -264,10 +263,9 @@ impl StateMachine for Registers {
         Ok(Bytes::copy_from_slice(&answer.to_le_bytes()))
     }
 
-    fn snapshot(&mut self, sink: &mut dyn SnapshotSink) -> Result<(), PortError> {
+    fn snapshot(&mut self) -> Result<Capture, PortError> {
         let file = self.encode();
-        let mut content = file.as_slice();
-        sink.add(FILE, &mut content as &mut dyn Read)
+        Ok(Box::new(move |sink| sink.add(FILE, &mut file.as_slice())))
     }
 
     fn restore(&mut self, last: Index, source: &dyn SnapshotSource) -> Result<(), PortError> {
@@ -429,7 +427,7 @@ mod tests {
             for index in 1..=60 {
                 if index == cut {
                     let mut sink = ImageSink::default();
-                    whole.snapshot(&mut sink).expect("memory");
+                    whole.snapshot().expect("memory")(&mut sink).expect("memory");
                     let image = sink.into_image(Arc::default());
                     restored.restore(Index(index - 1), &image).expect("whole");
                     assert_eq!(restored.durable(), Index(index - 1));

@@ -241,7 +241,7 @@ impl World {
     fn image(&mut self, node: usize, meta: Arc<SnapshotMeta>) -> Result<Image, Violation> {
         let mut sink = ImageSink::default();
         if let Some(service) = &mut self.nodes[node].machine.service {
-            service.snapshot(&mut sink)?;
+            service.snapshot()?(&mut sink)?;
         }
         Ok(sink.into_image(meta))
     }
