@@ -1,9 +1,9 @@
-//! The write-ahead log passes the suite that every log store has to pass.
+//! The write-ahead log and the log in memory pass the suite that every log store has to pass.
 
 use raft_core::conformance::{LogStoreFixture, log_store, log_store_walk};
 use raft_core::port::LogStore;
 use raft_core::{GroupId, NodeId};
-use raft_log::{Identity, Preparation, Wal, WalConfig};
+use raft_log::{Identity, MemoryDisk, MemoryLog, Preparation, Wal, WalConfig};
 use tempfile::TempDir;
 
 /// Logs in directories of their own.
@@ -46,6 +46,21 @@ impl LogStoreFixture for Fixture {
     }
 }
 
+/// Logs in memory. Nothing of what was written to one is ever lost.
+#[derive(Default)]
+struct InMemory(MemoryDisk);
+
+impl LogStoreFixture for InMemory {
+    fn fresh(&mut self) -> Box<dyn LogStore> {
+        self.0 = MemoryDisk::default();
+        self.reopen()
+    }
+
+    fn reopen(&mut self) -> Box<dyn LogStore> {
+        Box::new(MemoryLog::on(&self.0))
+    }
+}
+
 fn small() -> WalConfig {
     WalConfig {
         segment_bytes: 2048,
@@ -68,5 +83,17 @@ fn the_log_is_a_log_store_also_in_small_segments() {
 fn random_calls_do_what_they_should() {
     for seed in 0..5 {
         log_store_walk(&mut Fixture::new(small()), seed, 100);
+    }
+}
+
+#[test]
+fn the_log_in_memory_is_a_log_store() {
+    log_store(&mut InMemory::default());
+}
+
+#[test]
+fn random_calls_do_in_memory_what_they_should() {
+    for seed in 0..300 {
+        log_store_walk(&mut InMemory::default(), seed, 120);
     }
 }
