@@ -3,3 +3,7 @@
 //! It deliberately knows nothing of disks, of elections, or of what a command means.
 
 #![forbid(unsafe_code)]
+
+mod unreliable;
+
+pub use unreliable::{Faults, NetCounters, UnreliableNet, UnreliableTransport};
