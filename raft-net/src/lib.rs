@@ -4,6 +4,8 @@
 
 #![forbid(unsafe_code)]
 
+pub mod frame;
 mod unreliable;
+pub mod wire;
 
 pub use unreliable::{Faults, NetCounters, UnreliableNet, UnreliableTransport};
