@@ -16,6 +16,8 @@ pub mod config;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 pub mod consensus;
+#[cfg(feature = "driver")]
+pub mod driver;
 pub mod entries;
 pub mod entry;
 pub mod event;
@@ -30,6 +32,8 @@ pub mod types;
 pub use compaction::{CompactionCause, CompactionPolicy, CompactionPolicyError, Compactor};
 pub use config::{ClockDrift, Config, ConfigError};
 pub use consensus::Raft;
+#[cfg(feature = "driver")]
+pub use driver::{Node, NodeConfig};
 pub use entries::Entries;
 pub use entry::{Entry, HardState, Payload, Recovered, SnapshotMeta, Watermark};
 pub use event::{Consistency, Event, Output, Reply};

@@ -5,6 +5,7 @@
 //! for single servers. This file does not know who leads or what is committed.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 
 use crate::types::{Incarnation, Index, NodeId};
 
@@ -65,6 +66,26 @@ pub enum ChangeError {
     OtherLife(NodeId),
     /// Another change is under way.
     InProgress,
+}
+
+impl fmt::Display for ChangeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoVoterLeft => f.write_str("no voter would be left"),
+            Self::NotAMember(id) => write!(f, "node {id} is not a member"),
+            Self::NamedTwice(id) => write!(f, "node {id} is named twice"),
+            Self::Nothing => f.write_str("the change would alter nothing"),
+            Self::NotBasedOn(index) => write!(
+                f,
+                "the configuration is another one now, that of index {index}"
+            ),
+            Self::OtherLife(id) => write!(
+                f,
+                "node {id} can't be given another storage; remove it, then add it again"
+            ),
+            Self::InProgress => f.write_str("another change is under way"),
+        }
+    }
 }
 
 /// A configuration: its members, and whose agreement counts.

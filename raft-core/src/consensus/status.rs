@@ -79,7 +79,7 @@ impl Raft {
             leader: self.leader(),
             last: self.last(),
             commit: self.commit(),
-            applied: self.server.applied,
+            applied: self.applied(),
             durable: self.durable(),
             snapshot: self.server.snapshot.last,
             membership: self.server.configurations.latest().clone(),
@@ -128,6 +128,12 @@ impl Raft {
     #[must_use]
     pub const fn commit(&self) -> Index {
         self.server.commit
+    }
+
+    /// What its state machine has applied.
+    #[must_use]
+    pub const fn applied(&self) -> Index {
+        self.server.applied
     }
 
     /// How far its log is durable.

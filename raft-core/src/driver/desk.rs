@@ -1,0 +1,409 @@
+//! Keeps who waits for what: requests handed to the core, accepted, passed on, or waiting for a
+//! leader. Every request gets exactly one answer, at the latest when its time is over.
+//!
+//! The desk decides nothing about consensus: it takes the core's replies and the other nodes'
+//! answers, and knows what they mean for a client. This file does not know how they come about.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::error::{ChangeRefused, ReadError, WriteError};
+use super::request::{
+    Change, ChangeDone, ChangeRequest, Client, ClientRequest, ReadRequest, WriteRequest,
+};
+use super::slots::Slots;
+use crate::event::{Event, Refusal, Reply};
+use crate::port::{Answer, Ask, Framing, Outcome, Parcel, Question, Transport};
+use crate::session::Stamped;
+use crate::types::{Index, NodeId, Position, Ticket, Time};
+
+/// The book-keeping of requests.
+pub(super) struct Desk {
+    rules: DeskRules,
+    transport: Arc<dyn Transport>,
+    /// What the core has not answered yet.
+    asked: Slots<ClientRequest>,
+    /// Commands in the log, ascending by index; so are their deadlines.
+    accepted: VecDeque<Accepted>,
+    /// What was passed on.
+    away: BTreeMap<Ticket, Away>,
+    /// What waits for a leader.
+    parked: VecDeque<ClientRequest>,
+    /// When reads, and what was passed on, are given up.
+    deadlines: BTreeSet<(Time, Ticket)>,
+    /// That of the next question to another node.
+    ticket: Ticket,
+}
+
+/// What the desk goes by.
+pub(super) struct DeskRules {
+    /// Whose desk it is.
+    pub(super) id: NodeId,
+    pub(super) framing: Framing,
+    /// Whether requests are passed on to the leader, and wait for one.
+    pub(super) forwards: bool,
+    /// So many requests wait at most for a leader, and so many are passed on at once.
+    pub(super) waiting_max: usize,
+    /// Beyond all that an earlier process of this node used.
+    pub(super) ticket_first: u64,
+}
+
+/// A command in the log, and who waits for it to be applied.
+pub(super) struct Accepted {
+    pub(super) position: Position,
+    pub(super) client: Client<Bytes, WriteError>,
+    deadline: Time,
+}
+
+struct Away {
+    to: NodeId,
+    request: ClientRequest,
+    deadline: Time,
+}
+
+/// A read that the machine may answer.
+pub(super) struct ReadyRead {
+    pub(super) index: Index,
+    pub(super) read: ReadRequest,
+}
+
+impl Desk {
+    pub(super) fn new(rules: DeskRules, transport: Arc<dyn Transport>) -> Self {
+        Self {
+            ticket: Ticket(rules.ticket_first),
+            rules,
+            transport,
+            asked: Slots::default(),
+            accepted: VecDeque::new(),
+            away: BTreeMap::new(),
+            parked: VecDeque::new(),
+            deadlines: BTreeSet::new(),
+        }
+    }
+
+    /// A request as an event for the core; `wall_ms` is the time that is noted in the log.
+    pub(super) fn ask_core(&mut self, request: ClientRequest, wall_ms: u64) -> Event {
+        match request {
+            ClientRequest::Write(write) => {
+                let command = self.framed(&write, wall_ms);
+                let ticket = self.asked.put(ClientRequest::Write(write));
+                Event::Propose { ticket, command }
+            }
+            ClientRequest::Read(read) => {
+                let (consistency, deadline) = (read.consistency, read.deadline);
+                let ticket = self.asked.put(ClientRequest::Read(read));
+                self.deadlines.insert((deadline, ticket));
+                Event::Read {
+                    ticket,
+                    consistency,
+                }
+            }
+            ClientRequest::Change(request) => {
+                let change = request.change.clone();
+                let ticket = self.asked.put(ClientRequest::Change(request));
+                match change {
+                    Change::Members { based_on, changes } => Event::ChangeMembership {
+                        ticket,
+                        based_on,
+                        changes,
+                    },
+                    Change::Leader(target) => Event::TransferLeadership { ticket, target },
+                }
+            }
+        }
+    }
+
+    fn framed(&self, write: &WriteRequest, wall_ms: u64) -> Bytes {
+        match self.rules.framing {
+            Framing::Raw => write.command.clone(),
+            Framing::Stamped => Stamped {
+                time_ms: wall_ms,
+                session: write.session,
+                command: write.command.clone(),
+            }
+            .encode(),
+        }
+    }
+
+    // --- What the core answers ---
+
+    /// Takes the core's answer to a request; a read that may be answered now is handed back.
+    pub(super) fn reply(&mut self, reply: &Reply) -> Option<ReadyRead> {
+        match *reply {
+            Reply::Accepted { ticket, position } => {
+                if let Some(ClientRequest::Write(write)) = self.asked.take(ticket) {
+                    self.accept(position, write);
+                }
+            }
+            Reply::ReadReady { ticket, index } => {
+                if let Some(ClientRequest::Read(read)) = self.asked.take(ticket) {
+                    self.deadlines.remove(&(read.deadline, ticket));
+                    return Some(ReadyRead { index, read });
+                }
+            }
+            Reply::MembershipChanged { ticket, index } => {
+                self.changed(ticket, Ok(ChangeDone::Members(index)));
+            }
+            Reply::Transferred { ticket } => self.changed(ticket, Ok(ChangeDone::Leader)),
+            Reply::Unknown { ticket } => self.changed(ticket, Err(ChangeRefused::Unknown)),
+            Reply::Refused { ticket, reason } => {
+                if let Some(request) = self.asked.take(ticket) {
+                    self.deadlines.remove(&(request.deadline(), ticket));
+                    self.refused(request, reason);
+                }
+            }
+        }
+        None
+    }
+
+    /// The command is in the log. Another that stood at its place, or behind it, was truncated
+    /// here; a leader that still has it may yet commit it.
+    fn accept(&mut self, position: Position, write: WriteRequest) {
+        while let Some(last) = self.accepted.back()
+            && last.position.index >= position.index
+        {
+            if let Some(Accepted { client, .. }) = self.accepted.pop_back() {
+                self.tell_write(client, Err(WriteError::Unknown));
+            }
+        }
+        self.accepted.push_back(Accepted {
+            position,
+            client: write.client,
+            deadline: write.deadline,
+        });
+    }
+
+    fn changed(&mut self, ticket: Ticket, outcome: Result<ChangeDone, ChangeRefused>) {
+        if let Some(ClientRequest::Change(request)) = self.asked.take(ticket) {
+            self.tell_change(request, outcome);
+        }
+    }
+
+    /// The core, or the node that leads or did, will not do it.
+    fn refused(&mut self, request: ClientRequest, reason: Refusal) {
+        let may_wait = self.rules.forwards && request.is_of_here();
+        match reason {
+            Refusal::NotLeader(Some(leader)) if may_wait && leader != self.rules.id => {
+                self.pass_on(leader, request);
+            }
+            Refusal::NotLeader(_) if may_wait => self.park(request),
+            Refusal::Transferring if may_wait && matches!(request, ClientRequest::Write(_)) => {
+                self.park(request);
+            }
+            Refusal::NotLeader(_)
+            | Refusal::Transferring
+            | Refusal::Overloaded
+            | Refusal::Change(_)
+            | Refusal::Aborted
+            | Refusal::BadTarget
+            | Refusal::TimedOut => self.refuse(request, reason),
+        }
+    }
+
+    // --- What other nodes answer ---
+
+    /// A leader is known that is not here. Reads are answered here, once it has confirmed them; so
+    /// they only wait.
+    fn pass_on(&mut self, to: NodeId, request: ClientRequest) {
+        let question = match &request {
+            ClientRequest::Read(_) => return self.park(request),
+            ClientRequest::Write(write) => Question::Write {
+                session: write.session,
+                command: write.command.clone(),
+            },
+            ClientRequest::Change(request) => match request.change.clone() {
+                Change::Members { based_on, changes } => Question::Change { based_on, changes },
+                Change::Leader(target) => Question::Transfer { target },
+            },
+        };
+        if self.away.len() >= self.rules.waiting_max {
+            return self.refuse(request, Refusal::Overloaded);
+        }
+        self.ticket.0 += 1;
+        let ticket = self.ticket;
+        let deadline = request.deadline();
+        self.deadlines.insert((deadline, ticket));
+        let away = Away {
+            to,
+            request,
+            deadline,
+        };
+        self.away.insert(ticket, away);
+        self.transport.send(Parcel::Ask(Ask {
+            from: self.rules.id,
+            to,
+            ticket,
+            question,
+        }));
+    }
+
+    /// Another node answers what was passed on to it.
+    pub(super) fn answered(&mut self, answer: Answer) {
+        let is_asked = |away: &Away| away.to == answer.from;
+        if !self.away.get(&answer.ticket).is_some_and(is_asked) {
+            return;
+        }
+        let Some(away) = self.away.remove(&answer.ticket) else {
+            return;
+        };
+        self.deadlines.remove(&(away.deadline, answer.ticket));
+        match (away.request, answer.outcome) {
+            // The hint may be this node itself, or older than what it knows: it waits for news.
+            (request, Outcome::Refused(Refusal::NotLeader(_))) => self.park(request),
+            (request, Outcome::Refused(reason)) => self.refused(request, reason),
+            (ClientRequest::Write(write), Outcome::Written(answer)) => {
+                self.tell_write(write.client, Ok(answer));
+            }
+            (ClientRequest::Change(change), Outcome::Changed(index)) => {
+                self.tell_change(change, Ok(ChangeDone::Members(index)));
+            }
+            (ClientRequest::Change(change), Outcome::Transferred) => {
+                self.tell_change(change, Ok(ChangeDone::Leader));
+            }
+            (
+                request,
+                Outcome::Unknown
+                | Outcome::Written(_)
+                | Outcome::Changed(_)
+                | Outcome::Transferred
+                | Outcome::Cluster(_),
+            ) => self.lose(request),
+        }
+    }
+
+    // --- What waits for a leader ---
+
+    fn park(&mut self, request: ClientRequest) {
+        if self.parked.len() >= self.rules.waiting_max {
+            return self.refuse(request, Refusal::Overloaded);
+        }
+        self.parked.push_back(request);
+    }
+
+    /// Whether anything waits for a leader.
+    pub(super) fn has_parked(&self) -> bool {
+        !self.parked.is_empty()
+    }
+
+    /// What waited for a leader, to be tried again.
+    pub(super) fn unpark(&mut self) -> VecDeque<ClientRequest> {
+        std::mem::take(&mut self.parked)
+    }
+
+    // --- What is applied ---
+
+    /// Those who wait for commands up to this index.
+    pub(super) fn waiting_up_to(&mut self, index: Index) -> Vec<Accepted> {
+        let count = self
+            .accepted
+            .partition_point(|accepted| accepted.position.index <= index);
+        self.accepted.drain(..count).collect()
+    }
+
+    /// All up to this index came with a snapshot: which commands were among it can't be told.
+    pub(super) fn restored(&mut self, index: Index) {
+        for Accepted { client, .. } in self.waiting_up_to(index) {
+            self.tell_write(client, Err(WriteError::Unknown));
+        }
+    }
+
+    // --- The end ---
+
+    /// When the next request is given up, apart from those that wait for a leader: they are tried
+    /// again every now and then in any case.
+    pub(super) fn deadline(&self) -> Option<Time> {
+        let accepted = self.accepted.front().map(|accepted| accepted.deadline);
+        let others = self.deadlines.first().map(|(deadline, _)| *deadline);
+        accepted.into_iter().chain(others).min()
+    }
+
+    /// Gives up what has waited too long.
+    pub(super) fn expire(&mut self, now: Time) {
+        while let Some(first) = self.accepted.front()
+            && first.deadline <= now
+        {
+            if let Some(Accepted { client, .. }) = self.accepted.pop_front() {
+                self.tell_write(client, Err(WriteError::Unknown));
+            }
+        }
+        while let Some((deadline, ticket)) = self.deadlines.first().copied()
+            && deadline <= now
+        {
+            self.deadlines.pop_first();
+            if let Some(away) = self.away.remove(&ticket) {
+                self.lose(away.request);
+            } else if let Some(request) = self.asked.take(ticket) {
+                self.refuse(request, Refusal::NotLeader(None));
+            }
+        }
+        for request in self.unpark() {
+            if request.deadline() <= now {
+                self.refuse(request, Refusal::NotLeader(None));
+            } else {
+                self.parked.push_back(request);
+            }
+        }
+    }
+
+    /// The node stops: all get what can be said.
+    pub(super) fn close(mut self) {
+        for Accepted { client, .. } in std::mem::take(&mut self.accepted) {
+            self.tell_write(client, Err(WriteError::Unknown));
+        }
+        for (_, away) in std::mem::take(&mut self.away) {
+            self.lose(away.request);
+        }
+        for request in self.unpark() {
+            self.stop(request);
+        }
+        let asked: Vec<_> = self.asked.drain().collect();
+        for request in asked {
+            match request {
+                ClientRequest::Read(_) => self.stop(request),
+                ClientRequest::Write(_) | ClientRequest::Change(_) => self.lose(request),
+            }
+        }
+    }
+
+    /// It was never handed to the core.
+    pub(super) fn stop(&self, request: ClientRequest) {
+        match request {
+            ClientRequest::Write(write) => self.tell_write(write.client, Err(WriteError::Stopped)),
+            ClientRequest::Read(read) => tell_read(read, ReadError::Stopped),
+            ClientRequest::Change(change) => self.tell_change(change, Err(ChangeRefused::Stopped)),
+        }
+    }
+
+    fn refuse(&self, request: ClientRequest, reason: Refusal) {
+        match request {
+            ClientRequest::Write(write) => self.tell_write(write.client, Err(reason.into())),
+            ClientRequest::Read(read) => tell_read(read, reason.into()),
+            ClientRequest::Change(change) => self.tell_change(change, Err(reason.into())),
+        }
+    }
+
+    /// What came of it can't be told.
+    fn lose(&self, request: ClientRequest) {
+        match request {
+            ClientRequest::Write(write) => self.tell_write(write.client, Err(WriteError::Unknown)),
+            ClientRequest::Read(read) => tell_read(read, ReadError::NoLeader { hint: None }),
+            ClientRequest::Change(change) => self.tell_change(change, Err(ChangeRefused::Unknown)),
+        }
+    }
+
+    fn tell_write(&self, client: Client<Bytes, WriteError>, answer: Result<Bytes, WriteError>) {
+        client.tell(self.rules.id, answer, self.transport.as_ref());
+    }
+
+    fn tell_change(&self, request: ChangeRequest, answer: Result<ChangeDone, ChangeRefused>) {
+        let client = request.client;
+        client.tell(self.rules.id, answer, self.transport.as_ref());
+    }
+}
+
+fn tell_read(read: ReadRequest, error: ReadError) {
+    // Who asked may be gone; nobody else wants the answer.
+    drop(read.reply.send(Err(error)));
+}
