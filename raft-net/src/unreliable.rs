@@ -179,8 +179,8 @@ impl UnreliableTransport {
         let (inbox, parcels) = {
             let mut state = self.net.lock();
             let Some(target) = state.target(self.id, self.registration, to) else {
-                Tallies::count(&tallies.unreachable);
-                return;
+                drop(state);
+                return self.give_up(&parcel);
             };
             let mut at_once = Vec::new();
             for parcel in state.copies(parcel, tallies) {
@@ -194,6 +194,22 @@ impl UnreliableTransport {
         };
         for parcel in parcels {
             self.net.deliver(&inbox, parcel);
+        }
+    }
+
+    /// The parcel goes nowhere. Where nobody listens a question is refused, as a connection would
+    /// be; where the way is cut, nobody knows.
+    fn give_up(&self, parcel: &Parcel) {
+        Tallies::count(&self.net.tallies.unreachable);
+        if let Parcel::Ask(ask) = parcel {
+            let asker = {
+                let state = self.net.lock();
+                let may_know = !state.listens(ask.to);
+                state.inbox(self.id, self.registration).filter(|_| may_know)
+            };
+            if let Some(inbox) = asker {
+                inbox.deliver(Parcel::Answer(ask.unsent()));
+            }
         }
     }
 }
@@ -236,7 +252,7 @@ impl Transport for UnreliableTransport {
         match self.route(to) {
             Route::Direct(inbox) => self.net.deliver(&inbox, parcel),
             Route::Careful => self.send_carefully(to, parcel),
-            Route::None => Tallies::count(&self.net.tallies.unreachable),
+            Route::None => self.give_up(&parcel),
         }
     }
 

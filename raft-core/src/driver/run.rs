@@ -189,6 +189,10 @@ impl Run {
         self.out = out;
         self.log.flush();
         self.machine.flush();
+        let is_waiting = self.desk.has_parked() || self.reads_held.load(Ordering::Relaxed) > 0;
+        if is_waiting && self.timing.retry_at.is_none() {
+            self.timing.retry_at = Some(now.plus(self.timing.retry));
+        }
     }
 
     fn apply(&mut self, apply: Apply) {
@@ -213,17 +217,13 @@ impl Run {
             self.desk.expire(now);
         }
         if self.timing.retry_at.is_some_and(|at| at <= now) {
+            self.timing.retry_at = None;
             self.desk.expire(now);
             self.try_again(now);
             if self.reads_held.load(Ordering::Relaxed) > 0 {
                 self.machine.push(MachineTask::Expire(now));
             }
         }
-        let is_waiting = self.desk.has_parked() || self.reads_held.load(Ordering::Relaxed) > 0;
-        self.timing.retry_at = match self.timing.retry_at {
-            Some(at) if is_waiting && at > now => Some(at),
-            _ => is_waiting.then(|| now.plus(self.timing.retry)),
-        };
         if self.taking.is_due(now) {
             self.machine.push(MachineTask::Capture);
         }

@@ -20,7 +20,9 @@ use crate::types::{Index, NodeId, Position, Ticket};
 pub enum Parcel {
     /// A consensus message. May come late, twice, or not at all.
     Consensus(Envelope),
-    /// A question on behalf of a client. May get lost, but never comes twice.
+    /// A question on behalf of a client. May get lost, but never comes twice. Where the transport
+    /// knows that it never left, it says so with [`Ask::unsent`] in the asker's own inbox; then it
+    /// can be put to another node, and is not left to time out.
     Ask(Ask),
     /// The answer to it. May get lost.
     Answer(Answer),
@@ -37,6 +39,19 @@ pub struct Ask {
     pub ticket: Ticket,
     /// What is asked.
     pub question: Question,
+}
+
+impl Ask {
+    /// What a transport answers in place of a node that never saw the question.
+    #[must_use]
+    pub const fn unsent(&self) -> Answer {
+        Answer {
+            from: self.to,
+            to: self.from,
+            ticket: self.ticket,
+            outcome: Outcome::Refused(Refusal::NotLeader(None)),
+        }
+    }
 }
 
 /// What nodes ask each other.

@@ -148,6 +148,18 @@ impl State {
         }
     }
 
+    /// Whether there is such a node, and it is started.
+    pub(super) fn listens(&self, id: NodeId) -> bool {
+        let node = self.nodes.get(&id);
+        node.is_some_and(|node| node.listening.is_some())
+    }
+
+    /// The sender's own inbox.
+    pub(super) fn inbox(&self, id: NodeId, registration: u64) -> Option<Arc<dyn Inbox>> {
+        let listening = self.sender(id, registration)?.listening.as_ref()?;
+        Some(Arc::clone(&listening.inbox))
+    }
+
     /// Where a parcel goes, if it can go there.
     pub(super) fn target(&self, id: NodeId, registration: u64, to: NodeId) -> Option<Listening> {
         let sender = self.sender(id, registration)?;
