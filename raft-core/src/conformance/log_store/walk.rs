@@ -2,11 +2,11 @@
 //!
 //! It does not know what a store finds hard; that is why it tries everything.
 
-use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use super::LogStoreFixture;
 use super::stand::{Stand, appending, command, hard, voters};
+use crate::conformance::dice::Dice;
 use crate::entry::{Payload, SnapshotMeta};
 use crate::event::Write;
 use crate::types::{Index, Position, Term};
@@ -135,23 +135,4 @@ fn purge(stand: &mut Stand, dice: &mut Dice) {
     let up_to = dice.within(0..=stand.model.snapshot.last.index.0);
     stand.purge(Index(up_to));
     stand.read_all();
-}
-
-/// Vigna's `splitmix64`; the world's own is not there without its feature.
-struct Dice(u64);
-
-impl Dice {
-    fn draw(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    /// One of these. The bias of the remainder does not matter here.
-    fn within(&mut self, range: RangeInclusive<u64>) -> u64 {
-        let (low, high) = range.into_inner();
-        low + self.draw() % (high - low + 1)
-    }
 }
