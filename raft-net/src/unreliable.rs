@@ -264,7 +264,7 @@ impl Transport for UnreliableTransport {
         let connection = source::Connection::open(&self.net, (self.id, self.registration), from)?;
         let source = connection.inbox()?.open_snapshot()?;
         let newest = source.manifest().meta.last;
-        if newest.index < last.index {
+        if newest < last {
             let why = format!("the newest snapshot of node {from} ends at {newest}, not at {last}");
             return Err(PortError::io(why, io::ErrorKind::NotFound.into()));
         }
