@@ -40,12 +40,14 @@ fn intact(stand: &mut Stand) {
         }
     }
     for kind in &sent {
-        let arrived = kind.iter().any(|parcel| inbox.holds(parcel));
-        stand.check(arrived, &format!("{} did not arrive", brief(&kind[0])));
+        if !kind.iter().any(|parcel| inbox.holds(parcel)) {
+            stand.fail(&format!("{} did not arrive", brief(&kind[0])));
+        }
     }
     for parcel in inbox.parcels() {
-        let was_sent = sent.iter().flatten().any(|sent| *sent == parcel);
-        stand.check(was_sent, &format!("{} was altered", brief(&parcel)));
+        if !sent.iter().flatten().any(|sent| *sent == parcel) {
+            stand.fail(&format!("{} was altered", brief(&parcel)));
+        }
     }
 }
 
