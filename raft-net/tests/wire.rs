@@ -7,6 +7,10 @@
 mod examples;
 #[path = "wire/golden.rs"]
 mod golden;
+#[path = "wire/properties.rs"]
+mod properties;
+#[path = "wire/refusals.rs"]
+mod refusals;
 
 use bytes::BytesMut;
 use raft_core::GroupId;
