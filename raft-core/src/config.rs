@@ -7,6 +7,7 @@ use std::time::Duration;
 
 /// What an operator may choose. [`Config::default`] suits a cluster within one region.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Config {
     /// From this all randomness of the node comes: give each node its own, and another one at each
     /// start.
@@ -48,6 +49,7 @@ pub struct Config {
 
 /// By how much the clocks of two nodes may run apart: 10 is one per cent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct ClockDrift {
     /// In thousandths; below 1000.
     pub per_mille: u32,

@@ -29,6 +29,7 @@ use crate::types::{Incarnation, Index, NodeId, Position, Term, Ticket, WriteId};
 
 /// What happens to a node.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Event {
     /// Time has passed.
     Tick,
@@ -92,6 +93,7 @@ pub enum Event {
 
 /// What the answer to a read must reflect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Consistency {
     /// Every write that was acknowledged, anywhere, before the read was asked for.
     Linearizable,
@@ -103,6 +105,7 @@ pub enum Consistency {
 
 /// For whom entries are read back from the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Reader {
     /// A follower that is further behind than memory reaches.
     Follower(NodeId),

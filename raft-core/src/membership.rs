@@ -38,6 +38,7 @@ impl Member {
 
 /// One wish within a change of the configuration.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum MemberChange {
     /// Add a member that receives the log but does not vote, or turn a voter into one.
     Learner(NodeId, Member),

@@ -11,6 +11,7 @@ use crate::types::{Incarnation, Index, NodeId, Position, Round, Term};
 
 /// A message on its way.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Envelope {
     /// Who sent it.
     pub from: NodeId,
@@ -27,6 +28,7 @@ pub struct Envelope {
 
 /// Everything that servers say to each other.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Message {
     /// "Would you vote for me?" (dissertation §9.6).
     PreVote(PreVote),
@@ -99,6 +101,7 @@ impl Message {
 
 /// Asks whether a campaign in the term after the envelope's could be won. Changes nobody's state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct PreVote {
     /// The end of the sender's log.
     pub last: Position,
@@ -108,6 +111,7 @@ pub struct PreVote {
 
 /// Whether the receiver would have voted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct PreVoteReply {
     /// The campaign that it answers.
     pub request: Round,
@@ -117,6 +121,7 @@ pub struct PreVoteReply {
 
 /// Asks for a vote in the envelope's term.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct RequestVote {
     /// The end of the candidate's log (§5.4.1).
     pub last: Position,
@@ -126,6 +131,7 @@ pub struct RequestVote {
 
 /// The vote. Granted only after term and vote are durable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct RequestVoteReply {
     /// Whether the vote is the candidate's.
     pub granted: bool,
@@ -133,6 +139,7 @@ pub struct RequestVoteReply {
 
 /// Replicates entries, tells what is committed, and asserts leadership.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct AppendEntries {
     /// The entry just before the first of `entries`, which the follower must have (§5.3).
     pub prev: Position,
@@ -146,6 +153,7 @@ pub struct AppendEntries {
 
 /// What the follower made of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct AppendEntriesReply {
     /// The latest round heard of.
     pub round: Round,
@@ -155,6 +163,7 @@ pub struct AppendEntriesReply {
 
 /// How the follower's log compares with the leader's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum AppendOutcome {
     /// Equal up to this index, and *durable* up to it at the follower.
     Matched(Index),
@@ -171,6 +180,7 @@ pub enum AppendOutcome {
 /// Offers a snapshot to a follower whose next entry the leader's log no longer holds. The files
 /// travel apart from it, fetched by the follower. Repeated like a heartbeat while it is fetched.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct InstallSnapshot {
     /// What the snapshot stands for.
     pub snapshot: Arc<SnapshotMeta>,
@@ -180,6 +190,7 @@ pub struct InstallSnapshot {
 
 /// How far the follower is with it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct InstallSnapshotReply {
     /// The latest round heard of.
     pub round: Round,
@@ -191,6 +202,7 @@ pub struct InstallSnapshotReply {
 
 /// How far a follower is with an offered snapshot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum SnapshotStatus {
     /// It fetches or installs it.
     Receiving,
@@ -202,6 +214,7 @@ pub enum SnapshotStatus {
 
 /// A follower asks its leader for a read barrier on behalf of all reads that wait there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct ReadIndex {
     /// Counts the follower's questions; an answer to an older one does not count.
     pub request: Round,
@@ -209,6 +222,7 @@ pub struct ReadIndex {
 
 /// The barrier: whoever has applied up to `index` may answer the reads that waited for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct ReadIndexReply {
     /// The question it answers.
     pub request: Round,

@@ -121,6 +121,7 @@ impl WriteId {
 ///
 /// Only differences count, and only within one node: no message carries a `Time`.
 #[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Time(pub u64);
 
 impl Time {

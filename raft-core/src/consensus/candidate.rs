@@ -13,6 +13,7 @@ use crate::message::{Message, PreVote, PreVoteReply, RequestVote};
 use crate::types::{NodeId, Round, Time};
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub(super) struct Candidate {
     stage: Stage,
     /// Names this campaign, so that late answers to an earlier pre-vote are told apart.
@@ -24,6 +25,7 @@ pub(super) struct Candidate {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub(super) enum Stage {
     /// Asks whether it could win. Term and vote stay as they are, so a node that can't win, because
     /// it is cut off or behind, disturbs nobody.

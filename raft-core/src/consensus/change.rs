@@ -22,6 +22,7 @@ use crate::message::Message;
 use crate::types::{Incarnation, Index, NodeId, Ticket, Time};
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub(super) struct Change {
     ticket: Ticket,
     changes: Vec<MemberChange>,
@@ -33,6 +34,7 @@ pub(super) struct Change {
 
 /// What is waited for. In all stages but `CatchingUp` it is the commit of the latest configuration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 enum Stage {
     /// The new voters become learners.
     Learning,

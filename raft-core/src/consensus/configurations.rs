@@ -9,6 +9,7 @@ use crate::membership::Membership;
 use crate::types::Index;
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub(super) struct Configurations {
     /// What is in force below all entries: from the snapshot, or what a compacted entry brought.
     base: (Index, Arc<Membership>),

@@ -19,6 +19,7 @@ use crate::message::{
 use crate::types::{Index, NodeId, Position, Round, Ticket, Time};
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub(super) struct Follower {
     /// When it gives the leader up. `None` if there is none and it may not campaign.
     deadline: Option<Time>,

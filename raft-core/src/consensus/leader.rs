@@ -27,6 +27,7 @@ use crate::message::{
 use crate::types::{Incarnation, Index, NodeId, Position, Round, Ticket, Time};
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub(super) struct Leader {
     /// Its first entry. Until that is committed it does not know what is (§8).
     pub(super) first: Index,

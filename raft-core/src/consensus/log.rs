@@ -13,6 +13,7 @@ use crate::entry::Entry;
 use crate::types::{Index, Position, Term};
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub(super) struct Log {
     /// Just before the first retained entry.
     base: Position,

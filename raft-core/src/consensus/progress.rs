@@ -20,6 +20,7 @@ use crate::event::ProgressName;
 use crate::types::{Incarnation, Index, Round, Time};
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub(super) struct Progress {
     /// The follower's log equals the leader's, durably, up to here. Below `next`.
     pub(super) matched: Index,
@@ -41,6 +42,7 @@ pub(super) struct Progress {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub(super) enum State {
     /// Looking for the place where the logs agree, one question at a time.
     Probe {
@@ -56,6 +58,7 @@ pub(super) enum State {
 
 /// The messages with entries that are under way.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub(super) struct Window {
     /// The last index and the weight of each, ascending.
     messages: VecDeque<(Index, u64)>,

@@ -23,6 +23,7 @@ use crate::types::{Index, NodeId, Position, Ticket, Time, WriteId};
 /// A server's consensus state. Feed it events with [`Raft::step`], end each batch with
 /// [`Raft::flush`], and carry out the [`Output`]; the contract stands in [`crate::event`].
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Raft {
     pub(super) server: Server,
     pub(super) role: Role,
@@ -30,6 +31,7 @@ pub struct Raft {
 
 /// What a server has only while it is in a role.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub(super) enum Role {
     Follower(Follower),
     Candidate(Candidate),

@@ -11,6 +11,7 @@ use crate::types::{Index, NodeId, Round, Ticket, Time};
 
 /// Who waits for a barrier.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub(super) enum Reader {
     Local(Ticket),
     Remote { follower: NodeId, request: Round },
@@ -18,6 +19,7 @@ pub(super) enum Reader {
 
 /// The barriers of a leader.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub(super) struct Barriers {
     /// The latest round begun. At most one is out.
     round: Round,
@@ -115,6 +117,7 @@ impl Barriers {
 
 /// The reads that wait at a follower: one question to the leader answers all that came before it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub(super) struct Questions {
     /// The number of the latest question, by which answers to older ones are told apart.
     request: Round,

@@ -7,6 +7,7 @@ use std::time::Duration;
 use crate::types::nanos;
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub(super) struct Rng(u64);
 
 impl Rng {

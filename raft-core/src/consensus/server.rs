@@ -22,6 +22,7 @@ use crate::message::{Envelope, Message};
 use crate::types::{Incarnation, Index, NodeId, Position, Round, Term, Ticket, Time};
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub(super) struct Server {
     pub(super) id: NodeId,
     pub(super) incarnation: Incarnation,

@@ -12,6 +12,7 @@ use crate::entry::Entry;
 use crate::types::Index;
 
 #[derive(Clone, Debug, Default)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub(super) struct Tail {
     /// Contiguous, and none is empty.
     pieces: VecDeque<Piece>,
@@ -24,6 +25,7 @@ pub(super) struct Tail {
 }
 
 #[derive(Clone, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 struct Piece {
     /// Of the first entry; kept here, where a search finds it without following a pointer.
     first: Index,

@@ -13,6 +13,7 @@ use crate::message::Message;
 use crate::types::{NodeId, Ticket, Time};
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub(super) struct Transfer {
     target: NodeId,
     deadline: Time,
@@ -22,6 +23,7 @@ pub(super) struct Transfer {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 enum Why {
     Asked(Ticket),
     SickDisk,

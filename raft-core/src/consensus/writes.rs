@@ -15,6 +15,7 @@ use crate::event::Write;
 use crate::types::{Index, Time, WriteId};
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub(super) struct Writes {
     last_id: WriteId,
     in_flight: VecDeque<InFlight>,
@@ -31,6 +32,7 @@ pub(super) struct Writes {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 struct InFlight {
     id: WriteId,
     issued: Time,
