@@ -7,7 +7,8 @@
 //!
 //! Feature `sim` adds [`sim`]: a deterministic world of networks, disks, clocks and faults in which
 //! whole clusters run, ours and those of users. Feature `conformance` adds the suites that every
-//! implementation of a port must pass.
+//! implementation of a port must pass. Feature `recorder` adds `recorder`: what a core was told is
+//! written down, and replayed bit for bit.
 
 #![forbid(unsafe_code)]
 
@@ -24,6 +25,8 @@ pub mod event;
 pub mod membership;
 pub mod message;
 pub mod port;
+#[cfg(feature = "recorder")]
+pub mod recorder;
 pub mod session;
 #[cfg(feature = "sim")]
 pub mod sim;

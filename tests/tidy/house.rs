@@ -62,7 +62,11 @@ pub(crate) fn edges(manifest: &Manifest) -> Vec<Offence> {
     offences(manifest, wrong, what)
 }
 
-/// The core compiles with `bytes` alone; everything else it uses is optional.
+/// What the core may use when a feature asks for it: `serde` and `postcard` only encode plain data
+/// in memory, for `serde` and `recorder`; the rest is for `driver`, which is not pure.
+const CORE_OPTIONS: [&str; 5] = ["postcard", "serde", "thiserror", "tokio", "tracing"];
+
+/// The core compiles with `bytes` alone; the few other crates that it uses are optional.
 pub(crate) fn core_needs(manifest: &Manifest) -> Vec<Offence> {
     if manifest.package != "raft-core" {
         return Vec::new();
@@ -70,7 +74,14 @@ pub(crate) fn core_needs(manifest: &Manifest) -> Vec<Offence> {
     let needed = |dependency: &&Dependency| {
         !dependency.dev && !dependency.optional && dependency.name != "bytes"
     };
-    offences(manifest, needed, |name| format!("the core needs {name}"))
+    let unknown = |dependency: &&Dependency| {
+        dependency.optional && !CORE_OPTIONS.contains(&dependency.name.as_str())
+    };
+    let mut found = offences(manifest, needed, |name| format!("the core needs {name}"));
+    found.extend(offences(manifest, unknown, |name| {
+        format!("the core may not use {name}, not even as an option")
+    }));
+    found
 }
 
 /// A member says neither versions nor lints itself.
@@ -222,6 +233,11 @@ mod tests {
         );
         let core = manifest("raft-core", "serde = { workspace = true, optional = true }");
         assert_eq!(core_needs(&core).len(), 0);
+        let core = manifest("raft-core", "rand = { workspace = true, optional = true }");
+        assert_eq!(
+            texts(&core_needs(&core)),
+            ["some/Cargo.toml:4: the core may not use rand, not even as an option"]
+        );
     }
 
     #[test]
