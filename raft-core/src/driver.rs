@@ -21,6 +21,8 @@ mod intake;
 mod lane;
 mod mailbox;
 mod node;
+#[cfg(feature = "recorder")]
+pub mod recorder;
 mod request;
 mod run;
 mod slots;
