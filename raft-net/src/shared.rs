@@ -1,0 +1,205 @@
+//! What all parts of a node's network have in common: its limits, counters, groups and links.
+//!
+//! Nothing here waits, and no lock is held while anything else is called, save an inbox.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use raft_core::membership::Membership;
+use raft_core::port::{Inbox, Parcel};
+use raft_core::{GroupId, NodeId};
+use tokio::sync::Semaphore;
+
+use crate::addresses::Addresses;
+use crate::bulk::Throttle;
+use crate::config::TcpConfig;
+use crate::counters::Tally;
+use crate::link::{self, Link};
+use crate::tasks::Tasks;
+
+/// What all parts of a node's network have in common.
+pub(crate) struct Shared {
+    pub(crate) config: TcpConfig,
+    pub(crate) local_address: SocketAddr,
+    pub(crate) tally: Arc<Tally>,
+    pub(crate) tasks: Tasks,
+    /// How many more connections are taken.
+    pub(crate) connections: Arc<Semaphore>,
+    /// How many more snapshots may be read by others.
+    pub(crate) bulk_sessions: Arc<Semaphore>,
+    /// How fast they may.
+    pub(crate) throttle: Throttle,
+    addresses: Mutex<Addresses>,
+    groups: RwLock<BTreeMap<GroupId, Arc<Group>>>,
+    /// A link for each peer that something was sent to of late.
+    links: RwLock<BTreeMap<NodeId, Arc<Link>>>,
+}
+
+/// What one group has of its own.
+#[derive(Default)]
+pub(crate) struct Group {
+    /// Where its parcels go. Held while one is delivered, so that none is once it is taken away.
+    inbox: RwLock<Option<Arc<dyn Inbox>>>,
+}
+
+impl Shared {
+    /// Without groups and links.
+    pub(crate) fn new(config: TcpConfig, local_address: SocketAddr, tasks: Tasks) -> Self {
+        Self {
+            tally: tasks.tally(),
+            connections: Arc::new(Semaphore::new(config.connections_max)),
+            bulk_sessions: Arc::new(Semaphore::new(config.bulk_sessions_max)),
+            throttle: Throttle::new(config.bulk_bytes_per_second),
+            config,
+            local_address,
+            tasks,
+            addresses: Mutex::default(),
+            groups: RwLock::default(),
+            links: RwLock::default(),
+        }
+    }
+
+    /// The address that peers are told. Empty if there is none that would be of use to them.
+    pub(crate) fn advertised(&self) -> String {
+        match &self.config.advertised {
+            Some(address) => address.clone(),
+            None if self.local_address.ip().is_unspecified() => String::new(),
+            None => self.local_address.to_string(),
+        }
+    }
+
+    /// The group, known from now on.
+    pub(crate) fn group(&self, id: GroupId) -> Arc<Group> {
+        write(&self.groups).entry(id).or_default().clone()
+    }
+
+    /// The group, if it is known.
+    pub(crate) fn find_group(&self, id: GroupId) -> Option<Arc<Group>> {
+        read(&self.groups).get(&id).cloned()
+    }
+
+    /// Where to try to reach the node.
+    pub(crate) fn addresses_of(&self, node: NodeId) -> Vec<String> {
+        lock(&self.addresses).of(node)
+    }
+
+    /// The node said where it is reached. If it was lost, it may be back.
+    pub(crate) fn learn(&self, node: NodeId, address: String) {
+        if !address.is_empty() && node != self.config.node {
+            lock(&self.addresses).learn(node, address);
+        }
+        self.nudge(node);
+    }
+
+    /// The group's members are reached there from now on.
+    pub(crate) fn set_members(&self, group: GroupId, membership: &Membership) {
+        let moved = lock(&self.addresses).set_members(group, membership);
+        for node in moved {
+            self.nudge(node);
+        }
+    }
+
+    /// Lets the link to the node, if there is one, try again at once.
+    fn nudge(&self, node: NodeId) {
+        if let Some(link) = read(&self.links).get(&node) {
+            link.nudge();
+        }
+    }
+
+    /// Queues a parcel for its receiver.
+    pub(crate) fn send(self: &Arc<Self>, group: GroupId, parcel: Parcel) {
+        let (_, to) = link::ends(&parcel);
+        {
+            let links = read(&self.links);
+            if let Some(link) = links.get(&to) {
+                link.push(group, parcel, &self.config, &self.tally);
+                return;
+            }
+        }
+        self.send_first(group, to, parcel);
+    }
+
+    /// Queues a parcel for a node that there is no link to, if one can be made.
+    fn send_first(self: &Arc<Self>, group: GroupId, to: NodeId, parcel: Parcel) {
+        let (is_known, is_member) = {
+            let addresses = lock(&self.addresses);
+            (!addresses.of(to).is_empty(), addresses.is_member(to))
+        };
+        let mut links = write(&self.links);
+        let strangers_max = self.config.strangers_max;
+        let is_refused = to == self.config.node
+            || !is_known
+            || self.tasks.is_closed()
+            || !is_member && self.strangers(&links) >= strangers_max;
+        if is_refused {
+            drop(links);
+            self.tally.dropped_unreachable.one();
+            return;
+        }
+        let link = links.entry(to).or_insert_with(|| {
+            let link = Arc::new(Link::new(to));
+            let task = link::run(self.clone(), link.clone());
+            self.tasks.spawn("link", task);
+            link
+        });
+        link.push(group, parcel, &self.config, &self.tally);
+    }
+
+    /// How many links lead to nodes that no group names.
+    fn strangers(&self, links: &BTreeMap<NodeId, Arc<Link>>) -> usize {
+        let addresses = lock(&self.addresses);
+        links.keys().filter(|id| !addresses.is_member(**id)).count()
+    }
+
+    /// Takes the link out if no group names its peer and nothing waits there. Says whether it did.
+    pub(crate) fn retire(&self, link: &Link) -> bool {
+        if lock(&self.addresses).is_member(link.peer) {
+            return false;
+        }
+        // Parcels are pushed under the same lock: none can come in between.
+        let mut links = write(&self.links);
+        let is_idle = link.is_empty();
+        if is_idle {
+            links.remove(&link.peer);
+        }
+        is_idle
+    }
+}
+
+impl Group {
+    /// Delivers there from now on; nowhere if `None`.
+    pub(crate) fn set_inbox(&self, inbox: Option<Arc<dyn Inbox>>) {
+        let former = std::mem::replace(&mut *write(&self.inbox), inbox);
+        // Dropped without the lock: an inbox may be the last to hold on to a whole node.
+        drop(former);
+    }
+
+    /// Where the group's parcels go.
+    pub(crate) fn inbox(&self) -> Option<Arc<dyn Inbox>> {
+        read(&self.inbox).clone()
+    }
+
+    /// Delivers the parcel, if there is anybody to take it. Says whether there was.
+    pub(crate) fn deliver(&self, parcel: Parcel) -> bool {
+        let inbox = read(&self.inbox);
+        let Some(inbox) = inbox.as_ref() else {
+            return false;
+        };
+        inbox.deliver(parcel);
+        true
+    }
+}
+
+/// What the locks guard is whole at any time, also where a thread panicked.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn read<T>(rwlock: &RwLock<T>) -> RwLockReadGuard<'_, T> {
+    rwlock.read().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn write<T>(rwlock: &RwLock<T>) -> RwLockWriteGuard<'_, T> {
+    rwlock.write().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,8 @@
+//! Nodes that talk over real sockets on loopback.
+//!
+//! One program, so that what the tests share is compiled once. It knows no test itself.
+
+#[path = "tcp/support.rs"]
+mod support;
+#[path = "tcp/talk.rs"]
+mod talk;
