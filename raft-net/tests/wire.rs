@@ -1,7 +1,7 @@
 //! What travels: golden bytes, every variant there and back, and whatever a stranger may send.
 //!
-//! `UPDATE_GOLDEN=1 cargo test -p raft-net --test wire` writes the golden bytes anew, which is right
-//! for examples that are new and wrong for all others. This file opens no connection.
+//! `UPDATE_GOLDEN=1 cargo test -p raft-net --test wire` writes the golden bytes anew, which is
+//! right for examples that are new and wrong for all others. This file opens no connection.
 
 #[path = "wire/examples.rs"]
 mod examples;

@@ -261,6 +261,60 @@ fn what_can_not_be_is_refused_on_the_bulk_lane() {
 }
 
 #[test]
+fn words_that_are_too_long_or_come_from_something_else_are_refused() {
+    let check = |frame: Frame, is_taken: bool| {
+        let is_illegal = match frame.kind {
+            kind::HELLO => is_illegal(&Hello::decode(&frame)),
+            _ => is_illegal(&BulkReply::decode(&frame)),
+        };
+        assert_eq!(!is_illegal, is_taken, "{:?}", frame.body);
+    };
+    let long = |count: usize| [(count & 0x7f) as u8 | 0x80, (count >> 7) as u8];
+    let text = |count: usize| [&long(count)[..], &vec![b'a'; count], &[0]].concat();
+    let hello = |magic: &[u8], versions: [u8; 2], text: Vec<u8>| {
+        let rest = [versions[0], versions[1], 9, 1, 0, 0, 0];
+        framed(kind::HELLO, &[magic, &rest, &text].concat())
+    };
+    check(hello(b"RAFT", [1, 2], text(wire::ADDRESS_BYTES_MAX)), true);
+    check(
+        hello(b"RAFT", [1, 2], text(wire::ADDRESS_BYTES_MAX + 1)),
+        false,
+    );
+    check(hello(b"GET ", [1, 2], text(200)), false);
+    check(hello(b"RAFT", [2, 1], text(200)), false);
+    check(hello(b"RAFT", [0, 1], text(200)), false);
+    let failed = |text: Vec<u8>| framed(kind::BULK_REPLY, &[&[2], &text[..]].concat());
+    check(failed(text(wire::REASON_BYTES_MAX)), true);
+    check(failed(text(wire::REASON_BYTES_MAX + 1)), false);
+    let piece = vec![7; wire::CHUNK_BYTES_MAX as usize + 1];
+    let chunk = |length: [u8; 3], piece: &[u8]| {
+        framed(kind::BULK_REPLY, &[&[1], &length[..], &[0], piece].concat())
+    };
+    check(chunk([0x80, 0x80, 0x40], &piece[1..]), true);
+    check(chunk([0x81, 0x80, 0x40], &piece), false);
+}
+
+#[test]
+fn a_frame_of_too_many_heartbeats_is_refused() {
+    let bare: Vec<_> = (0..wire::HEARTBEATS_MAX as u64)
+        .map(|_| (GroupId(1), said(heartbeat(3))))
+        .collect();
+    let full = frames(&encode(2, &bare)).expect("sound").remove(0);
+    // Where the count of the rows stands, and one row more than it says.
+    assert_eq!(full.body[11..13], [0x80, 0x08]);
+    let row = (full.body.len() - 14) / bare.len();
+    let mut body = full.body.to_vec();
+    body[11] += 1;
+    let more = body[13..13 + row].to_vec();
+    body.splice(13..13, more);
+    let error = refused(&Frame {
+        body: body.into(),
+        ..full
+    });
+    assert_eq!(error, WireError::Illegal("too many heartbeats in a frame"));
+}
+
+#[test]
 fn a_long_reason_is_cut_where_a_letter_ends() {
     let reason = "ä".repeat(wire::REASON_BYTES_MAX);
     let mut out = BytesMut::new();
