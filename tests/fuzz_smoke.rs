@@ -1,11 +1,13 @@
 //! Every fuzz target on its seeds, and on inputs drawn and mutated from them: the same ones in each
 //! run, so that what fails fails again.
 //!
-//! `UPDATE_SEEDS=1 cargo test -p raft-tests --test log_fuzz_smoke` writes the seeds anew. This file
+//! `UPDATE_SEEDS=1 cargo test -p raft-tests --test fuzz_smoke` writes the seeds anew. This file
 //! does not know what the targets do; `tests/fuzz/` runs them for as long as one likes.
 
-#[path = "log_fuzz_smoke/seeds.rs"]
-mod seeds;
+#[path = "fuzz_smoke/log_seeds.rs"]
+mod log_seeds;
+#[path = "fuzz_smoke/wire_seeds.rs"]
+mod wire_seeds;
 
 use std::fs;
 use std::panic::catch_unwind;
@@ -20,7 +22,7 @@ const INPUT_BYTES_MAX: u64 = 600;
 #[test]
 fn targets_hold_on_seeds_and_on_what_becomes_of_them() {
     let mut executions = 0;
-    for ((name, target), (seeded, seeds)) in TARGETS.into_iter().zip(seeds::all()) {
+    for ((name, target), (seeded, seeds)) in TARGETS.into_iter().zip(seeds()) {
         assert_eq!(name, seeded, "targets and seeds are in the same order");
         for seed in &seeds {
             run(name, target, seed);
@@ -32,19 +34,39 @@ fn targets_hold_on_seeds_and_on_what_becomes_of_them() {
         executions += RUNS + seeds.len() as u64;
     }
     println!("{executions} executions of {} targets", TARGETS.len());
-    assert!(executions > 200_000);
+    assert!(executions > 400_000);
 }
 
 #[test]
 fn seeds_are_what_we_encode() {
     if std::env::var_os("UPDATE_SEEDS").is_some() {
-        seeds::write(&directory());
+        write();
     }
-    for (name, expected) in seeds::all() {
+    for (name, expected) in seeds() {
         assert!(
             read_seeds(name) == expected,
             "the seeds of {name}: see UPDATE_SEEDS"
         );
+    }
+}
+
+/// The seeds of each target, in the order of their names.
+fn seeds() -> Vec<(&'static str, Vec<Vec<u8>>)> {
+    let mut seeds = log_seeds::all();
+    seeds.extend(wire_seeds::all());
+    seeds.sort();
+    seeds
+}
+
+/// Writes all of them, a file each.
+fn write() {
+    for (name, seeds) in seeds() {
+        let directory = directory().join(name);
+        let _ = fs::remove_dir_all(&directory);
+        fs::create_dir_all(&directory).expect("made");
+        for (number, seed) in seeds.iter().enumerate() {
+            fs::write(directory.join(format!("{number:02}")), seed).expect("written");
+        }
     }
 }
 

@@ -1,9 +1,7 @@
-//! The inputs that fuzzing starts from: one of each kind of thing that we encode.
+//! The inputs that fuzzing a log starts from: one of each kind of thing that we encode.
 //!
 //! This file does not know what becomes of them.
 
-use std::fs;
-use std::path::Path;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -35,18 +33,6 @@ pub(crate) fn all() -> Vec<(&'static str, Vec<Vec<u8>>)> {
         ("segment_header", vec![segment_header()]),
         ("slot", vec![slot()]),
     ]
-}
-
-/// Writes all of them, a file each.
-pub(crate) fn write(directory: &Path) {
-    for (name, seeds) in all() {
-        let directory = directory.join(name);
-        let _ = fs::remove_dir_all(&directory);
-        fs::create_dir_all(&directory).expect("made");
-        for (number, seed) in seeds.iter().enumerate() {
-            fs::write(directory.join(format!("{number:02}")), seed).expect("written");
-        }
-    }
 }
 
 fn batch(records: &[Record]) -> Vec<u8> {

@@ -1,16 +1,19 @@
-//! Fuzz targets: what everything that reads a disk must do with any bytes at all.
+//! Fuzz targets: what everything that reads a disk or a peer must do with any bytes at all.
 //!
 //! Nothing panics, and what can be decoded is encoded to something that decodes to the same. Random
 //! bytes fail at the first checksum; so each target also tries them with the checksums made right.
-//! `tests/fuzz/` hands these functions to cargo-fuzz, `tests/log_fuzz_smoke.rs` to `cargo test`. So
+//! `tests/fuzz/` hands these functions to cargo-fuzz, `tests/fuzz_smoke.rs` to `cargo test`. So
 //! this file uses nothing else of this crate, and does not know where the bytes come from.
 
 #[path = "fuzz/damage.rs"]
 mod damage;
 #[path = "fuzz/disk.rs"]
 mod disk;
+#[path = "fuzz/wire.rs"]
+mod wire;
 
 pub use damage::damage;
+pub use wire::{bulk, frame, handshake, parcel};
 
 use bytes::Bytes;
 use raft_core::GroupId;
@@ -24,11 +27,15 @@ use raft_log::snapshot::{decode_manifest, encode_manifest};
 pub type Target = fn(&[u8]);
 
 /// All targets by name.
-pub const TARGETS: [(&str, Target); 7] = [
+pub const TARGETS: [(&str, Target); 11] = [
     ("batch", batch),
+    ("bulk", bulk),
     ("checkpoint", checkpoint),
     ("damage", damage),
+    ("frame", frame),
+    ("handshake", handshake),
     ("manifest", manifest),
+    ("parcel", parcel),
     ("record", record),
     ("segment_header", segment_header),
     ("slot", slot),

@@ -1,0 +1,5 @@
+//! The target `handshake` for cargo-fuzz. What it does is in `tests/src/fuzz/wire.rs`.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| raft_fuzz::handshake(data));
