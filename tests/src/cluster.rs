@@ -11,6 +11,7 @@ mod disk;
 mod late;
 mod net;
 mod node;
+mod tape;
 mod view;
 pub mod words;
 

@@ -9,4 +9,5 @@ pub mod fuzz;
 pub mod log_model;
 pub mod model;
 pub mod mutants;
+pub mod replay;
 pub mod transcript;

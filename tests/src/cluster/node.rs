@@ -12,6 +12,7 @@ use raft_core::{
 };
 
 use super::disk::{Disk, Machine, Saved};
+use super::tape::Tape;
 
 /// What a shell does for its core; each can be made to wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -44,6 +45,8 @@ pub(super) struct Node {
     pub(super) observations: Vec<Observation>,
     /// How many writes were asked for.
     pub(super) writes: usize,
+    /// If it is recorded.
+    pub(super) tape: Option<Tape>,
 }
 
 impl Node {
@@ -63,6 +66,7 @@ impl Node {
             replies: BTreeMap::new(),
             observations: Vec::new(),
             writes: 0,
+            tape: None,
         }
     }
 
@@ -80,6 +84,9 @@ impl Node {
         let mut raft =
             Raft::new(self.id, config, recovered, now, &mut out).expect("the settings work");
         raft.flush(now, &mut out);
+        if let Some(tape) = &mut self.tape {
+            tape.begin(now, &raft);
+        }
         self.raft = Some(raft);
         let messages = self.carry_out(out);
         assert!(messages.is_empty(), "nothing is sent before the first tick");
@@ -101,9 +108,15 @@ impl Node {
         };
         let mut out = Output::default();
         for event in events {
+            if let Some(tape) = &mut self.tape {
+                tape.event(now, &event);
+            }
             raft.step(now, event, &mut out);
         }
         raft.flush(now, &mut out);
+        if let Some(tape) = &mut self.tape {
+            tape.flushed(now, &out, raft);
+        }
         if let Err(broken) = raft.check() {
             panic!("server {}: {broken}", self.id);
         }

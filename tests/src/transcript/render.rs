@@ -20,9 +20,20 @@ pub struct Names {
     questions: Vec<Round>,
     /// What clients and operators called their requests, by ticket.
     requests: Vec<String>,
+    /// Nothing has a name: numbers are shown as they are.
+    is_plain: bool,
 }
 
 impl Names {
+    /// No names at all, for what really happened: there the numbers are what logs say, too.
+    #[must_use]
+    pub fn plain() -> Self {
+        Self {
+            is_plain: true,
+            ..Self::default()
+        }
+    }
+
     /// A ticket for a request, by whose name its answer is shown.
     pub fn ticket(&mut self, request: &str) -> Ticket {
         self.requests.push(request.to_owned());
@@ -38,12 +49,20 @@ impl Names {
             .count()
     }
 
-    fn request(&self, ticket: Ticket) -> &str {
+    /// What a request is called.
+    #[must_use]
+    pub fn request(&self, ticket: Ticket) -> String {
+        if self.is_plain {
+            return format!("#{ticket}");
+        }
         let at = usize::try_from(ticket.0).unwrap_or(0).wrapping_sub(1);
-        self.requests.get(at).map_or("?", String::as_str)
+        self.requests.get(at).map_or("?", String::as_str).to_owned()
     }
 
     fn question(&mut self, number: Round) -> String {
+        if self.is_plain {
+            return format!("#{number}");
+        }
         let known = self.questions.iter().position(|known| *known == number);
         let at = known.unwrap_or_else(|| {
             self.questions.push(number);
