@@ -23,6 +23,7 @@ mod mailbox;
 mod node;
 #[cfg(feature = "recorder")]
 pub mod recorder;
+mod recording;
 mod request;
 mod run;
 mod slots;

@@ -24,6 +24,8 @@ pub struct Member {
 impl Member {
     /// The priority of a member for which none was chosen.
     pub const PRIORITY_DEFAULT: u8 = 1;
+    /// The longest address that peers take.
+    pub const ADDRESS_BYTES_MAX: usize = 1024;
 
     /// A member at `address`, its incarnation not yet known, with the usual priority.
     #[must_use]
@@ -33,6 +35,12 @@ impl Member {
             incarnation: Incarnation::UNBOUND,
             priority: Self::PRIORITY_DEFAULT,
         }
+    }
+
+    /// Whether peers take it.
+    #[must_use]
+    pub const fn is_sound(&self) -> bool {
+        self.address.len() <= Self::ADDRESS_BYTES_MAX
     }
 }
 
@@ -377,6 +385,17 @@ impl MemberChange {
             Self::Learner(id, _) | Self::Voter(id, _) | Self::Remove(id) | Self::Update(id, _) => {
                 *id
             }
+        }
+    }
+
+    /// The member as it is to be, unless it is to be removed.
+    #[must_use]
+    pub const fn member(&self) -> Option<(NodeId, &Member)> {
+        match self {
+            Self::Learner(id, member) | Self::Voter(id, member) | Self::Update(id, member) => {
+                Some((*id, member))
+            }
+            Self::Remove(_) => None,
         }
     }
 }

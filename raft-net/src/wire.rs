@@ -15,8 +15,8 @@ pub use bulk::{BulkReply, BulkRequest};
 pub use handshake::{Hello, Lane, Rejection, Welcome};
 
 use bytes::BytesMut;
-use raft_core::GroupId;
 use raft_core::port::Parcel;
+use raft_core::{GroupId, Member};
 
 use crate::frame::Frame;
 
@@ -33,7 +33,7 @@ pub const HANDSHAKE_BYTES_MAX: usize = 4096;
 /// The longest piece of a snapshot's file in one frame.
 pub const CHUNK_BYTES_MAX: u32 = 1 << 20;
 /// The longest address of a member.
-pub const ADDRESS_BYTES_MAX: usize = 1024;
+pub const ADDRESS_BYTES_MAX: usize = Member::ADDRESS_BYTES_MAX;
 /// The longest reason for a failure; longer ones are cut.
 pub const REASON_BYTES_MAX: usize = 1024;
 /// How many groups' heartbeats and acknowledgements one frame holds.

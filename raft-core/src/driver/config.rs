@@ -42,6 +42,10 @@ pub struct NodeConfig {
     pub tick_grid: Duration,
     /// How many bytes a second a snapshot is fetched with at most.
     pub snapshot_bytes_per_second: u64,
+    /// Where the flight recorder keeps the newest part of what the core was told, and in how many
+    /// bytes at most; nowhere by default. `simulate --replay` tells the story.
+    #[cfg(feature = "recorder")]
+    pub recorder: Option<(std::path::PathBuf, u64)>,
 }
 
 /// What to do with a store that was never used.
@@ -107,6 +111,8 @@ impl NodeConfig {
             parcels_bytes_max: 128 << 20,
             tick_grid: Duration::ZERO,
             snapshot_bytes_per_second: 256 << 20,
+            #[cfg(feature = "recorder")]
+            recorder: None,
         }
     }
 }

@@ -102,6 +102,12 @@ pub enum ChangeRefused {
     /// The change is not possible.
     #[error("{0}")]
     Impossible(ChangeError),
+    /// The address of a member is longer than [`Member::ADDRESS_BYTES_MAX`], so that no peer would
+    /// take it.
+    ///
+    /// [`Member::ADDRESS_BYTES_MAX`]: crate::Member::ADDRESS_BYTES_MAX
+    #[error("the address of member {0} is too long")]
+    BadAddress(NodeId),
     /// The change was undone: by an operator, or since a new member did not catch up in time.
     #[error("the change was undone before it took effect")]
     Aborted,
@@ -151,6 +157,11 @@ pub enum StartError {
     /// A founder is not among those whom it founds the cluster with.
     #[error("node {0} is not among the members that it is to found the cluster with")]
     NotAFounder(NodeId),
+    /// The address of a member is longer than [`Member::ADDRESS_BYTES_MAX`].
+    ///
+    /// [`Member::ADDRESS_BYTES_MAX`]: crate::Member::ADDRESS_BYTES_MAX
+    #[error("the address of member {0} is too long")]
+    BadAddress(NodeId),
     /// The store, the machine or the transport failed.
     #[error("{port} failed: {source}")]
     Port {

@@ -227,6 +227,10 @@ impl Node {
         changes: Vec<MemberChange>,
         based_on: Option<Index>,
     ) -> Result<Index, ChangeRefused> {
+        let mut members = changes.iter().filter_map(MemberChange::member);
+        if let Some((id, _)) = members.find(|(_, member)| !member.is_sound()) {
+            return Err(ChangeRefused::BadAddress(id));
+        }
         match self.change(Change::Members { based_on, changes }).await? {
             ChangeDone::Members(index) => Ok(index),
             ChangeDone::Leader => Err(ChangeRefused::Unknown),

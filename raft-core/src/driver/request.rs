@@ -206,7 +206,8 @@ impl ChangeRefused {
             Self::BadTarget => Refusal::BadTarget,
             Self::TimedOut => Refusal::TimedOut,
             Self::Overloaded => Refusal::Overloaded,
-            Self::Stopped => Refusal::NotLeader(None),
+            // Checked where the request was made.
+            Self::Stopped | Self::BadAddress(_) => Refusal::NotLeader(None),
             Self::Unknown => return None,
         })
     }

@@ -22,6 +22,7 @@ use super::error::StopReason;
 use super::intake::turn_away;
 use super::lane::Lane;
 use super::mailbox::{Batch, Mailbox};
+use super::recording::Recording;
 use super::snapshots::Snapshots;
 use super::status::Publisher;
 use super::take::Taking;
@@ -49,6 +50,7 @@ pub(super) struct Run {
     pub(super) snapshot_trouble: Option<String>,
     pub(super) stop: Option<StopReason>,
     pub(super) out: Output,
+    pub(super) recording: Recording,
 }
 
 /// When the loop wakes up by itself.
@@ -73,6 +75,7 @@ impl Run {
             let now = self.clock.now();
             self.take_in(now, &mut batch);
             self.raft.flush(now, &mut self.out);
+            self.recording.flushed(now, &self.out, &self.raft);
             self.carry_out(now);
             self.publish(now);
             if let Some(reason) = self.stop.take() {
@@ -148,6 +151,7 @@ impl Run {
 
     /// One event for the core.
     pub(super) fn step(&mut self, now: Time, event: Event) {
+        self.recording.event(now, &event);
         self.raft.step(now, event, &mut self.out);
     }
 
@@ -245,6 +249,7 @@ impl Run {
 
 impl Run {
     fn begin(&mut self) {
+        self.recording.begin(self.clock.now(), &self.raft);
         self.transport.members(self.raft.membership());
     }
 

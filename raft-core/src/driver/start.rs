@@ -19,6 +19,7 @@ use super::error::{StartError, StopReason};
 use super::lane::{Lane, message_of};
 use super::mailbox::Mailbox;
 use super::node::Node;
+use super::recording::Recording;
 use super::run::{Run, Timing};
 use super::snapshots::Snapshots;
 use super::status::{Epitaph, NodeStatus, Publisher};
@@ -59,11 +60,15 @@ fn check(config: &NodeConfig) -> Result<(), StartError> {
     config.raft.validate()?;
     let policy = config.compaction.validate();
     policy.map_err(StartError::Compaction)?;
-    match &config.founding {
-        Founding::Members(members) if !members.contains(config.id) => {
-            Err(StartError::NotAFounder(config.id))
-        }
-        Founding::Members(_) | Founding::Join => Ok(()),
+    let Founding::Members(members) = &config.founding else {
+        return Ok(());
+    };
+    if !members.contains(config.id) {
+        return Err(StartError::NotAFounder(config.id));
+    }
+    match members.members().find(|(_, member)| !member.is_sound()) {
+        Some((id, _)) => Err(StartError::BadAddress(id)),
+        None => Ok(()),
     }
 }
 
@@ -156,6 +161,10 @@ fn assemble(
         // Microseconds since 1970: no process asks so often that it overtakes the clock.
         ticket_first: clock.wall_ms(now) * 1000,
     };
+    let recording = Recording::of(config).map_err(|source| StartError::Port {
+        port: "the flight recorder",
+        source: PortError::io("opening it", source),
+    })?;
     let run = Run {
         log: Lane::open(config.lanes, writer, &mailbox).map_err(no_thread)?,
         machine: Lane::open(config.lanes, applier, &mailbox).map_err(no_thread)?,
@@ -179,6 +188,7 @@ fn assemble(
         publisher,
         clock,
         out,
+        recording,
     };
     let inbox = NodeInbox {
         mailbox: Arc::clone(&mailbox),

@@ -1,7 +1,7 @@
 //! The body of a frame: a message in postcard, its extensions, and raw payloads behind both.
 //!
-//! A payload never goes through serde: it is copied once when it is sent, and not at all when it is
-//! received. This file does not know any message.
+//! A payload never goes through serde: it is copied once when it is sent, and when it is received
+//! only if it is small. This file does not know any message.
 
 use bytes::{BufMut, Bytes, BytesMut};
 use postcard::ser_flavors::Flavor;
@@ -12,6 +12,9 @@ use crate::frame::{Frame, put_frame};
 
 /// Set in the number of an extension without which the message would be misunderstood.
 const CRITICAL: u16 = 0x8000;
+
+/// Payloads that are longer together are not copied out of the read buffer.
+const COPIED_BYTES_MAX: usize = 16 << 10;
 
 /// Appends a frame: the message, no extensions, and the payloads that `payloads` appends.
 pub(super) fn put(
@@ -50,11 +53,7 @@ pub(super) fn take<'a, T: Deserialize<'a>>(frame: &'a Frame) -> Result<(T, Paylo
         }
         rest = after;
     }
-    let payloads = Payloads {
-        body: frame.body.clone(),
-        at: frame.body.len() - rest.len(),
-    };
-    Ok((message, payloads))
+    Ok((message, Payloads::new(&frame.body, rest)))
 }
 
 /// A message without payloads.
@@ -72,6 +71,22 @@ pub(super) struct Payloads {
 }
 
 impl Payloads {
+    /// A frame is a part of a larger read buffer, which lives as long as any part of it: a small
+    /// command that waits in memory is not to keep a heartbeat's whole surroundings there. So
+    /// little payloads are copied, all of a frame at once; large ones stay where they are.
+    fn new(body: &Bytes, rest: &[u8]) -> Self {
+        if rest.len() < COPIED_BYTES_MAX {
+            return Self {
+                body: Bytes::copy_from_slice(rest),
+                at: 0,
+            };
+        }
+        Self {
+            body: body.clone(),
+            at: body.len() - rest.len(),
+        }
+    }
+
     /// The next payload: a part of the body, which lives as long as the payload does.
     pub(super) fn take(&mut self, length: u32) -> Result<Bytes, WireError> {
         let rest = self.body.len() - self.at;

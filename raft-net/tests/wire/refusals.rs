@@ -392,12 +392,11 @@ fn bare_heartbeats_of_many_groups_share_a_frame_and_overtake_none_of_their_group
     check(&full, 2, &[many, many]);
 }
 
-#[test]
-fn commands_are_parts_of_the_body_that_brought_them() {
-    let entries = vec![
-        entry(13, 4, command("first")),
-        entry(14, 4, command("second")),
-    ];
+/// Of an append with two commands of this length: whether each lies within the frame's body, and
+/// whether they lie in one piece of memory.
+fn where_commands_lie(length: usize) -> (bool, bool) {
+    let large = |fill: u8| Payload::Command(Bytes::from(vec![fill; length]));
+    let entries = vec![entry(13, 4, large(1)), entry(14, 4, large(2))];
     let bytes = encode(1, &[(GroupId(1), said(append(at(12, 4), entries)))]);
     let frame = frames(&bytes).expect("sound").remove(0);
     let mut parcels = Vec::new();
@@ -408,13 +407,20 @@ fn commands_are_parts_of_the_body_that_brought_them() {
     let Message::AppendEntries(append) = &envelope.message else {
         panic!("an append");
     };
+    let commands = append.entries.iter().map(|entry| match &entry.payload {
+        Payload::Command(command) => command.as_ptr_range(),
+        Payload::Noop | Payload::Membership(_) => panic!("a command"),
+    });
+    let commands: Vec<_> = commands.collect();
     let body = frame.body.as_ptr_range();
-    for entry in &append.entries {
-        let Payload::Command(command) = &entry.payload else {
-            panic!("a command");
-        };
-        assert!(body.contains(&command.as_ptr()), "{command:?}");
-    }
+    let are_parts = commands.iter().all(|command| body.contains(&command.start));
+    (are_parts, commands[0].end == commands[1].start)
+}
+
+#[test]
+fn large_commands_are_parts_of_the_body_and_small_ones_let_go_of_it() {
+    assert_eq!(where_commands_lie(64 << 10), (true, true));
+    assert_eq!(where_commands_lie(100), (false, true), "copied together");
 }
 
 #[test]
