@@ -25,8 +25,8 @@ use crate::recorder::digest;
 use crate::types::Time;
 use tape::Tape;
 
-/// So many batches wait at most for the thread.
-const BATCHES_MAX: usize = 64;
+/// So many batches wait at most for the thread; mostly the next limit is met before.
+const BATCHES_MAX: usize = 1024;
 /// So many bytes of entries and commands wait at most for the thread; they stay in memory for it.
 const WAITING_BYTES_MAX: u64 = 32 << 20;
 /// A batch of so many records is handed over.
@@ -206,12 +206,13 @@ impl FlightRecorder {
     }
 
     /// Whether a new file is to be begun: the old one is nearly full, or there was a gap and the
-    /// thread has caught up somewhat.
+    /// thread has caught up.
     fn is_turn_due(&self) -> bool {
         let shared = &self.shared;
         let waiting = shared.waiting.load(Ordering::Relaxed);
         if self.gap {
-            return waiting <= WAITING_BYTES_MAX / 2;
+            // Not before all is written: else overload would make many short files of two long.
+            return waiting == 0;
         }
         if shared.turning.load(Ordering::Relaxed) {
             return false;

@@ -21,10 +21,17 @@ impl Fold {
     }
 
     fn word(&mut self, word: u64) {
-        let product = u128::from(self.0 ^ word) * u128::from(Self::FACTOR);
-        let folded = (product as u64) ^ ((product >> 64) as u64);
-        self.0 = folded.wrapping_add(Self::STEP).rotate_left(29);
+        self.0 = mix(self.0 ^ word);
     }
+}
+
+/// A product waits for the one before it, so long content goes through so many at once.
+const LANES: usize = 4;
+
+fn mix(word: u64) -> u64 {
+    let product = u128::from(word) * u128::from(Fold::FACTOR);
+    let folded = (product as u64) ^ ((product >> 64) as u64);
+    folded.wrapping_add(Fold::STEP).rotate_left(29)
 }
 
 // Numbers are spelled out where the defaults would go by the machine's byte order or width.
@@ -36,6 +43,16 @@ impl Hasher for Fold {
     fn write(&mut self, bytes: &[u8]) {
         self.word(bytes.len() as u64);
         let (words, rest) = bytes.as_chunks::<8>();
+        let (blocks, words) = words.as_chunks::<LANES>();
+        if !blocks.is_empty() {
+            let mut lanes = [self.0; LANES];
+            for block in blocks {
+                for (lane, word) in lanes.iter_mut().zip(block) {
+                    *lane = mix(*lane ^ u64::from_le_bytes(*word));
+                }
+            }
+            lanes.into_iter().for_each(|lane| self.word(lane));
+        }
         words
             .iter()
             .for_each(|word| self.word(u64::from_le_bytes(*word)));
@@ -88,7 +105,7 @@ mod tests {
 
     #[test]
     fn every_bit_and_every_byte_of_length_makes_a_difference() {
-        let plain: Vec<u8> = (0..40).collect();
+        let plain: Vec<u8> = (0..108).collect();
         let sum = checksum(7, &plain);
         for bit in 0..plain.len() * 8 {
             let mut flipped = plain.clone();

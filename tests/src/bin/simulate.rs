@@ -66,7 +66,7 @@ struct Arguments {
     /// Stop at the first violation, instead of after some
     #[arg(long)]
     first: bool,
-    /// Say the result as JSON, and nothing else
+    /// Say the result as JSON; with --replay, print nothing else
     #[arg(long)]
     json: bool,
 }

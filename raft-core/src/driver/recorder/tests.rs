@@ -169,7 +169,7 @@ fn two_files_are_kept_within_their_bounds_and_each_replays_alone() {
 fn after_a_gap_a_new_file_begins_with_a_checkpoint() {
     let dir = TempDir::new().expect("a directory");
     let (recorder, mut tape, batches) =
-        FlightRecorder::prepare(dir.path(), 16 << 20).expect("it opens");
+        FlightRecorder::prepare(dir.path(), 64 << 20).expect("it opens");
     let mut node = Node::start(recorder);
     // Nobody takes the batches.
     while node.recorder.gaps() == 0 {
