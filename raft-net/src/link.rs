@@ -111,7 +111,7 @@ impl Link {
     }
 
     /// Drops all that waits. What comes later is worth an attempt of its own.
-    fn drop_all(&self, tally: &Tally) {
+    pub(crate) fn drop_all(&self, tally: &Tally) {
         let mut waiting = Vec::new();
         self.take(&mut waiting);
         tally.dropped_unreachable.add(waiting.len());

@@ -28,7 +28,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// Takes connections as long as the network lives.
 pub(crate) async fn run(shared: Arc<Shared>, listener: TcpListener) {
-    let door = Arc::new(Door::default());
+    let door = shared.door.clone();
     loop {
         // The permit comes before the connection: what can't be served stays in the backlog.
         let permits = shared.connections.clone();
@@ -60,7 +60,7 @@ pub(crate) async fn run(shared: Arc<Shared>, listener: TcpListener) {
 
 /// Who is in, and what was said about those who were not let in.
 #[derive(Default)]
-struct Door {
+pub(crate) struct Door {
     inside: Mutex<BTreeMap<IpAddr, usize>>,
     said: Mutex<BTreeSet<String>>,
 }
@@ -82,6 +82,11 @@ impl Door {
         let count = inside.entry(ip).or_default();
         *count += 1;
         *count
+    }
+
+    /// How many connections are served.
+    pub(crate) fn count(&self) -> usize {
+        lock(&self.inside).values().sum()
     }
 
     fn leave(&self, ip: IpAddr) {

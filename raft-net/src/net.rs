@@ -127,10 +127,17 @@ impl TcpNet {
         self.shared().tally.snapshot()
     }
 
+    /// How many connections of others are served.
+    #[must_use]
+    pub fn connections(&self) -> usize {
+        self.shared().door.count()
+    }
+
     /// Ends all connections, and returns when nothing runs any more.
     pub async fn shutdown(&self) {
         self.shared().tasks.close();
         self.shared().tasks.joined().await;
+        self.shared().drop_links();
     }
 
     pub(crate) fn shared(&self) -> &Arc<Shared> {

@@ -16,6 +16,7 @@ use crate::bulk::Throttle;
 use crate::config::TcpConfig;
 use crate::counters::Tally;
 use crate::link::{self, Link};
+use crate::listener::Door;
 use crate::tasks::Tasks;
 
 /// What all parts of a node's network have in common.
@@ -26,6 +27,8 @@ pub(crate) struct Shared {
     pub(crate) tasks: Tasks,
     /// How many more connections are taken.
     pub(crate) connections: Arc<Semaphore>,
+    /// Who is connected.
+    pub(crate) door: Arc<Door>,
     /// How many more snapshots may be read by others.
     pub(crate) bulk_sessions: Arc<Semaphore>,
     /// How fast they may.
@@ -49,6 +52,7 @@ impl Shared {
         Self {
             tally: tasks.tally(),
             connections: Arc::new(Semaphore::new(config.connections_max)),
+            door: Arc::default(),
             bulk_sessions: Arc::new(Semaphore::new(config.bulk_sessions_max)),
             throttle: Throttle::new(config.bulk_bytes_per_second),
             config,
@@ -144,6 +148,13 @@ impl Shared {
             link
         });
         link.push(group, parcel, &self.config, &self.tally);
+    }
+
+    /// Drops what waits for anybody: no task is left to send it.
+    pub(crate) fn drop_links(&self) {
+        for link in std::mem::take(&mut *write(&self.links)).values() {
+            link.drop_all(&self.tally);
+        }
     }
 
     /// How many links lead to nodes that no group names.

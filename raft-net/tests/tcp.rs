@@ -2,6 +2,10 @@
 //!
 //! One program, so that what the tests share is compiled once. It knows no test itself.
 
+#[path = "tcp/bulk.rs"]
+mod bulk;
+#[path = "tcp/strangers.rs"]
+mod strangers;
 #[path = "tcp/support.rs"]
 mod support;
 #[path = "tcp/talk.rs"]
