@@ -10,3 +10,5 @@ mod strangers;
 mod support;
 #[path = "tcp/talk.rs"]
 mod talk;
+#[path = "tcp/tls.rs"]
+mod tls;
