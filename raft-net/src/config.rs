@@ -71,14 +71,25 @@ pub enum TcpConfigError {
     /// The longest wait is shorter than the shortest.
     #[error("`backoff_max` must not be below `backoff_min`")]
     Backoff,
-    /// A chunk, or a queue, does not go together with the frames.
-    #[error("`{0}` must not be above `{1}`")]
-    Above(&'static str, &'static str),
+    /// Heartbeats of many groups travel in one frame.
+    #[error("`frame_bytes_max` must be at least {}", TcpConfig::FRAME_BYTES_LEAST)]
+    Frame,
+    /// A chunk of a snapshot does not fit into a frame.
+    #[error("`bulk_chunk_bytes` must be well below `frame_bytes_max`")]
+    Chunk,
+    /// A reader would give up before its chunk came.
+    #[error(
+        "`bulk_bytes_per_second` is so low that chunks of `bulk_chunk_bytes` for \
+         `bulk_sessions_max` readers take longer than half of `bulk_timeout`"
+    )]
+    Slow,
 }
 
 impl TcpConfig {
     /// What a frame takes around a chunk of a snapshot, at most.
     const CHUNK_OVERHEAD_MAX: usize = 64;
+    /// The least that the longest frame may be.
+    const FRAME_BYTES_LEAST: usize = 256 << 10;
 
     /// The usual limits.
     #[must_use]
@@ -139,8 +150,16 @@ impl TcpConfig {
         if self.backoff_max < self.backoff_min {
             return Err(TcpConfigError::Backoff);
         }
+        if self.frame_bytes_max < Self::FRAME_BYTES_LEAST {
+            return Err(TcpConfigError::Frame);
+        }
         if self.bulk_chunk_bytes as usize + Self::CHUNK_OVERHEAD_MAX > self.frame_bytes_max {
-            return Err(TcpConfigError::Above("bulk_chunk_bytes", "frame_bytes_max"));
+            return Err(TcpConfigError::Chunk);
+        }
+        let at_once = f64::from(self.bulk_chunk_bytes) * self.bulk_sessions_max as f64;
+        let per_second = self.bulk_bytes_per_second as f64;
+        if at_once > per_second * self.bulk_timeout.as_secs_f64() / 2.0 {
+            return Err(TcpConfigError::Slow);
         }
         Ok(())
     }
@@ -175,8 +194,16 @@ mod tests {
             Err(TcpConfigError::Backoff),
         );
         check(
+            |config| config.frame_bytes_max = 1000,
+            Err(TcpConfigError::Frame),
+        );
+        check(
             |config| config.bulk_chunk_bytes = 1 << 30,
-            Err(TcpConfigError::Above("bulk_chunk_bytes", "frame_bytes_max")),
+            Err(TcpConfigError::Chunk),
+        );
+        check(
+            |config| config.bulk_bytes_per_second = 1000,
+            Err(TcpConfigError::Slow),
         );
     }
 }

@@ -69,9 +69,9 @@ impl Link {
         }
         let is_asleep = {
             let mut queue = lock(&self.queue);
-            if queue.parcels.len() >= config.queue_parcels_max
-                || queue.bytes + weight > config.queue_bytes_max
-            {
+            // One parcel waits whatever it weighs, or it could never be sent.
+            let is_heavy = queue.bytes > 0 && queue.bytes + weight > config.queue_bytes_max;
+            if is_heavy || queue.parcels.len() >= config.queue_parcels_max {
                 drop(queue);
                 tally.dropped_queue_full.one();
                 return;

@@ -2,7 +2,6 @@
 //!
 //! It deliberately knows no store: a snapshot here is bytes in memory.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -10,9 +9,8 @@ use raft_core::entry::SnapshotMeta;
 use raft_core::port::{Manifest, PortError, SnapshotFile, SnapshotSource, Transport};
 use raft_core::{Index, NodeId, Position, Term};
 use raft_net::{TcpConfig, TcpTransport};
-use tokio::net::{TcpListener, TcpStream};
 
-use crate::support::{TestNode, config, members, pair, pair_of, until, until_heard};
+use crate::support::{TestNode, config, cutting_proxy, members, pair, pair_of, until, until_heard};
 
 /// A snapshot in memory.
 #[derive(Clone)]
@@ -164,7 +162,7 @@ async fn only_so_many_snapshots_are_read_at_a_time() {
 async fn heartbeats_do_not_wait_behind_a_snapshot() {
     let slow = TcpConfig {
         bulk_bytes_per_second: 100_000,
-        ..config(1)
+        ..small_chunks(1)
     };
     let (one, two) = pair_of(slow, small_chunks(2)).await;
     offer(&one, &memory(&[1_000_000]));
@@ -180,34 +178,6 @@ async fn heartbeats_do_not_wait_behind_a_snapshot() {
     assert!(copying.await.expect("no panic").is_err());
 }
 
-/// Passes connections on, and cuts each after about as many bytes as are left.
-async fn cutting_proxy(to: SocketAddr, mut seed: u64, cuts: Arc<AtomicU64>) -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("free ports");
-    let address = listener.local_addr().expect("just bound");
-    tokio::spawn(async move {
-        while let Ok((mut near, _)) = listener.accept().await {
-            seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-            let bytes = seed >> 44;
-            let cuts = cuts.clone();
-            tokio::spawn(async move {
-                let mut far = TcpStream::connect(to).await.expect("it listens");
-                near.set_nodelay(true).expect("it is open");
-                far.set_nodelay(true).expect("it is open");
-                let (mut near_in, mut near_out) = near.split();
-                let (far_in, mut far_out) = far.split();
-                let mut limited = tokio::io::AsyncReadExt::take(far_in, bytes);
-                tokio::select! {
-                    _ = tokio::io::copy(&mut near_in, &mut far_out) => {}
-                    _ = tokio::io::copy(&mut limited, &mut near_out) => {
-                        cuts.fetch_add(1, Ordering::Relaxed);
-                    }
-                }
-            });
-        }
-    });
-    address
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_transfer_that_is_cut_again_and_again_goes_on_where_it_was() {
     let seed = 20_261_121;
@@ -216,7 +186,7 @@ async fn a_transfer_that_is_cut_again_and_again_goes_on_where_it_was() {
     let memory = memory(&[3_000_000, 2_000_000]);
     offer(&one, &memory);
     let cuts = Arc::new(AtomicU64::new(0));
-    let proxy = cutting_proxy(one.net.local_address(), seed, cuts.clone()).await;
+    let proxy = cutting_proxy(one.net.local_address(), 1 << 20, seed, cuts.clone()).await;
     two.transport.members(&members(&[(1, &proxy.to_string())]));
     let transport = two.transport.clone();
     let received = tokio::task::spawn_blocking(move || receive_stubbornly(&transport, &[0, 1]));

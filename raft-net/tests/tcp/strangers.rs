@@ -152,9 +152,7 @@ async fn who_never_completes_a_frame_is_hung_up_on() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nobody_speaks_for_another() {
-    let (one, two) = pair().await;
-    until_heard(&one, 1, &two, 2).await;
-    let before = two.kept.count();
+    let (_one, two) = pair().await;
     let forged = [
         (GROUP, hail(1, 2, 1)),
         (GROUP, hail(3, 1, 2)),
@@ -164,8 +162,8 @@ async fn nobody_speaks_for_another() {
     wire::encode(2, &forged, &mut out);
     let mut stream = welcomed(3, &two).await;
     stream.write_all(&out).await.expect("it is read");
-    until("the honest one arrives", || two.kept.count() > before).await;
-    assert_eq!(two.kept.parcels()[before..], [hail(3, 2, 3)]);
+    until("the honest one arrives", || two.kept.count() > 0).await;
+    assert_eq!(two.kept.parcels(), [hail(3, 2, 3)]);
     assert_eq!(two.counters().refused_sender, 2);
 }
 

@@ -4,6 +4,8 @@
 //! It deliberately knows no test.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -16,6 +18,8 @@ use raft_core::{
     Envelope, GroupId, Incarnation, Member, Membership, NodeId, Position, Round, Term, Ticket,
 };
 use raft_net::{Counters, TcpConfig, TcpNet, TcpTransport};
+use tokio::io::AsyncReadExt;
+use tokio::net::{TcpListener, TcpStream};
 
 /// The group that most tests use.
 pub(crate) const GROUP: GroupId = GroupId(1);
@@ -185,4 +189,40 @@ pub(crate) async fn until_heard(from: &TestNode, from_id: u64, to: &TestNode, to
 pub(crate) fn shown(counters: &Counters) -> BTreeMap<&'static str, u64> {
     let named = counters.named().into_iter();
     named.filter(|(_, count)| *count > 0).collect()
+}
+
+/// Passes connections on to that address, and cuts each after some random number of bytes below
+/// `bytes_max` in either direction. Counts the cuts.
+pub(crate) async fn cutting_proxy(
+    to: SocketAddr,
+    bytes_max: u64,
+    mut seed: u64,
+    cuts: Arc<AtomicU64>,
+) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("free ports");
+    let address = listener.local_addr().expect("just bound");
+    tokio::spawn(async move {
+        while let Ok((near, _)) = listener.accept().await {
+            seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            let far = TcpStream::connect(to).await.expect("it listens");
+            let cuts = cuts.clone();
+            tokio::spawn(pass_on(near, far, (seed >> 32) % bytes_max, cuts));
+        }
+    });
+    address
+}
+
+async fn pass_on(mut near: TcpStream, mut far: TcpStream, bytes: u64, cuts: Arc<AtomicU64>) {
+    near.set_nodelay(true).expect("it is open");
+    far.set_nodelay(true).expect("it is open");
+    let (near_in, mut near_out) = near.split();
+    let (far_in, mut far_out) = far.split();
+    let (mut near_in, mut far_in) = (near_in.take(bytes), far_in.take(bytes));
+    tokio::select! {
+        _ = tokio::io::copy(&mut near_in, &mut far_out) => {}
+        _ = tokio::io::copy(&mut far_in, &mut near_out) => {}
+    }
+    if near_in.limit() == 0 || far_in.limit() == 0 {
+        cuts.fetch_add(1, Ordering::Relaxed);
+    }
 }

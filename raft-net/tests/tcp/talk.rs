@@ -2,16 +2,19 @@
 //!
 //! It deliberately knows nothing of frames: what strangers send is tried in `strangers.rs`.
 
+use std::collections::BTreeSet;
 use std::net::TcpListener;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use raft_core::port::Transport;
+use raft_core::port::{Parcel, Transport};
 use raft_core::{GroupId, NodeId};
 use raft_net::{Counters, NetError, TcpConfig};
 
 use crate::support::{
-    Kept, TestNode, answer, ask, config, hail, members, pair, pair_of, shown, until, until_heard,
+    Kept, TestNode, answer, ask, config, cutting_proxy, hail, members, pair, pair_of, shown, until,
+    until_heard,
 };
 
 #[tokio::test(flavor = "multi_thread")]
@@ -258,4 +261,28 @@ async fn a_shut_down_network_is_gone() {
         TcpListener::bind(&address).is_ok()
     })
     .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_question_never_comes_twice_however_often_connections_are_cut() {
+    let seed = 4_711;
+    println!("seed {seed}");
+    let (one, two) = pair().await;
+    let cuts = Arc::new(AtomicU64::new(0));
+    let proxy = cutting_proxy(two.net.local_address(), 4_000, seed, cuts.clone()).await;
+    one.transport.members(&members(&[(2, &proxy.to_string())]));
+    let mut ticket = 0;
+    until("enough connections were cut", || {
+        ticket += 1;
+        one.send(ask(1, 2, ticket, 100));
+        cuts.load(Ordering::Relaxed) >= 20 && two.kept.count() >= 50
+    })
+    .await;
+    let mut seen = BTreeSet::new();
+    for parcel in two.kept.parcels() {
+        let Parcel::Ask(ask) = parcel else {
+            panic!("nobody sent {parcel:?}");
+        };
+        assert!(seen.insert(ask.ticket), "{} came twice", ask.ticket);
+    }
 }
