@@ -4,6 +4,8 @@
 
 #[path = "tcp/bulk.rs"]
 mod bulk;
+#[path = "tcp/conformance.rs"]
+mod conformance;
 #[path = "tcp/strangers.rs"]
 mod strangers;
 #[path = "tcp/support.rs"]

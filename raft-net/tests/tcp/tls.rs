@@ -16,14 +16,14 @@ use tokio::net::TcpStream;
 use crate::support::{TestNode, config, hail, pair_of, until, until_heard};
 
 /// An authority, and a directory for what it signs.
-struct Authority {
+pub(crate) struct Authority {
     directory: TempDir,
     issuer: Issuer<'static, KeyPair>,
     pem: String,
 }
 
 impl Authority {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let mut params = CertificateParams::new(Vec::new()).expect("no names");
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
@@ -49,7 +49,7 @@ impl Authority {
     }
 
     /// A node that bears these names.
-    fn tls(&self, node: &str, names: &[&str]) -> (Tls, PathBuf) {
+    pub(crate) fn tls(&self, node: &str, names: &[&str]) -> (Tls, PathBuf) {
         let home = self.directory.path().join(node);
         self.write(names, &home);
         let tls = load(&home).expect("just made");
