@@ -15,16 +15,12 @@ use tokio_rustls::TlsStream;
 use tokio_util::codec::Decoder;
 
 use crate::frame::{Frame, FrameCodec, FrameError, put_frame};
-use crate::wire::VERSION_FIXED;
+use crate::wire::{VERSION_FIXED, kind};
 
 /// How much room there is for a read. The buffer is filled up before the next one is made, so that
 /// small commands which stay in memory do not each hold a large buffer.
 const READ_BYTES: usize = 64 << 10;
 const READ_BYTES_MIN: usize = 4 << 10;
-
-/// The kind of the empty frame by which both ends of the consensus lane show that they live. It
-/// belongs to the connection, not to what is said on it; its version is that of the handshake.
-const PULSE: u8 = 4;
 
 /// The bytes of a connection.
 #[derive(Debug)]
@@ -87,12 +83,13 @@ impl Connection {
 
 /// Appends a sign of life.
 pub(crate) fn put_pulse(out: &mut BytesMut) {
-    put_frame(PULSE, VERSION_FIXED, 0, out, |_| {});
+    put_frame(kind::PULSE, VERSION_FIXED, 0, out, |_| {});
 }
 
 /// Whether a frame says nothing but that the peer lives.
 pub(crate) fn is_pulse(frame: &Frame) -> bool {
-    frame.kind == PULSE && frame.body.is_empty()
+    (frame.kind, frame.version, frame.flags) == (kind::PULSE, VERSION_FIXED, 0)
+        && frame.body.is_empty()
 }
 
 impl AsyncRead for Stream {

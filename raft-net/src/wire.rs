@@ -47,6 +47,8 @@ pub mod kind {
     pub const WELCOME: u8 = 2;
     /// See [`Rejection`](super::Rejection).
     pub const REJECTION: u8 = 3;
+    /// A sign of life, by either end of a lane of parcels: a frame without a body.
+    pub const PULSE: u8 = 4;
     /// A consensus message of one group.
     pub const CONSENSUS: u8 = 16;
     /// A question on behalf of a client.

@@ -2,19 +2,22 @@
 //!
 //! It deliberately uses no link: bytes are written as a stranger would write them.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::{BufMut, BytesMut};
 use raft_core::NodeId;
+use raft_core::port::Transport;
 use raft_net::TcpConfig;
 use raft_net::frame::{FrameCodec, HEADER_BYTES};
 use raft_net::wire::{self, Hello, Lane, Rejection, Welcome};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpListener, TcpStream};
 use tokio_util::codec::Decoder;
 
 use crate::support::{
-    CLUSTER, GROUP, TestNode, config, hail, pair, pair_of, shown, until, until_heard,
+    CLUSTER, GROUP, TestNode, ask, config, hail, members, pair, pair_of, shown, until, until_heard,
 };
 
 /// A stranger who says hello as that node.
@@ -209,4 +212,63 @@ async fn a_stranger_who_is_refused_is_told_why() {
         Rejection::Version { min, max },
     )
     .await;
+}
+
+/// Listens as node 2, welcomes whoever says hello, and neither reads nor writes anything more.
+/// Counts the hellos.
+async fn petrified(hellos: Arc<AtomicUsize>) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("free ports");
+    let address = listener.local_addr().expect("just bound").to_string();
+    tokio::spawn(async move {
+        let mut held = Vec::new();
+        while let Ok((mut stream, _)) = listener.accept().await {
+            Hello::decode(&frame_of(&mut stream).await).expect("a node says it");
+            let welcome = Welcome {
+                version: 2,
+                cluster: CLUSTER,
+                from: NodeId(2),
+                features: 0,
+            };
+            let mut out = BytesMut::new();
+            welcome.encode(&mut out);
+            stream.write_all(&out).await.expect("it is read");
+            held.push(stream);
+            hellos.fetch_add(1, Ordering::Relaxed);
+        }
+    });
+    address
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_peer_without_a_sign_of_life_is_dialed_anew() {
+    let hellos = Arc::new(AtomicUsize::new(0));
+    let address = petrified(hellos.clone()).await;
+    let one = TestNode::start(config(1)).await;
+    one.transport.members(&members(&[(2, &address)]));
+    until("it was dialed again", || {
+        one.send(hail(1, 2, 1));
+        hellos.load(Ordering::Relaxed) >= 2
+    })
+    .await;
+    assert!(one.counters().idle_timeouts >= 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_peer_that_takes_nothing_holds_up_nobody_else() {
+    let hellos = Arc::new(AtomicUsize::new(0));
+    let address = petrified(hellos.clone()).await;
+    let (one, three) = pair_of(config(1), config(3)).await;
+    let all = [(1, one.address()), (2, address), (3, three.address())];
+    let all = all.each_ref().map(|(id, address)| (*id, address.as_str()));
+    one.transport.members(&members(&all));
+    // More than any socket holds.
+    (0..64).for_each(|ticket| one.send(ask(1, 2, ticket, 1 << 20)));
+    until("it is given up", || {
+        let before = three.kept.count();
+        one.send(hail(1, 3, before as u64));
+        one.counters().write_timeouts >= 1
+    })
+    .await;
+    until("the other heard of it", || three.kept.count() > 0).await;
+    assert_eq!(three.counters().accepted, 1);
 }
