@@ -59,13 +59,19 @@ impl Link {
         }
     }
 
-    /// Lets a parcel wait, or drops it if too much waits.
-    pub(crate) fn push(&self, group: GroupId, parcel: Parcel, config: &TcpConfig, tally: &Tally) {
+    /// Lets a parcel wait, or hands it back if too much waits.
+    pub(crate) fn push(
+        &self,
+        group: GroupId,
+        parcel: Parcel,
+        config: &TcpConfig,
+        tally: &Tally,
+    ) -> Result<(), Parcel> {
         let weight = weight(&parcel);
         if weight > config.frame_bytes_max {
             tally.dropped_too_large.one();
             tracing::warn!(peer = %self.peer, weight, "a parcel fits into no frame");
-            return;
+            return Err(parcel);
         }
         let is_asleep = {
             let mut queue = lock(&self.queue);
@@ -74,7 +80,7 @@ impl Link {
             if is_heavy || queue.parcels.len() >= config.queue_parcels_max {
                 drop(queue);
                 tally.dropped_queue_full.one();
-                return;
+                return Err(parcel);
             }
             queue.bytes += weight;
             queue.parcels.push((group, parcel));
@@ -83,6 +89,7 @@ impl Link {
         if is_asleep {
             self.wake.notify_one();
         }
+        Ok(())
     }
 
     /// Ends the wait before the next attempt to dial.
@@ -110,11 +117,11 @@ impl Link {
         queue.is_awake
     }
 
-    /// Drops all that waits. What comes later is worth an attempt of its own.
-    pub(crate) fn drop_all(&self, tally: &Tally) {
+    /// Hands out all that waits. What comes later is worth an attempt of its own.
+    pub(crate) fn give_up(&self) -> Vec<(GroupId, Parcel)> {
         let mut waiting = Vec::new();
         self.take(&mut waiting);
-        tally.dropped_unreachable.add(waiting.len());
+        waiting
     }
 }
 
@@ -160,7 +167,7 @@ pub(crate) async fn run(shared: Arc<Shared>, link: Arc<Link>) {
             }
             Err(error) => {
                 trouble.say(&error);
-                link.drop_all(&shared.tally);
+                shared.unreachable(link.give_up());
             }
         }
         tokio::select! {

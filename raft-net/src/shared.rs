@@ -117,7 +117,11 @@ impl Shared {
         {
             let links = read(&self.links);
             if let Some(link) = links.get(&to) {
-                link.push(group, parcel, &self.config, &self.tally);
+                let pushed = link.push(group, parcel, &self.config, &self.tally);
+                drop(links);
+                if let Err(parcel) = pushed {
+                    self.tell_asker(group, &parcel);
+                }
                 return;
             }
         }
@@ -138,8 +142,7 @@ impl Shared {
             || !is_member && self.strangers(&links) >= strangers_max;
         if is_refused {
             drop(links);
-            self.tally.dropped_unreachable.one();
-            return;
+            return self.unreachable(vec![(group, parcel)]);
         }
         let link = links.entry(to).or_insert_with(|| {
             let link = Arc::new(Link::new(to));
@@ -147,13 +150,35 @@ impl Shared {
             self.tasks.spawn("link", task);
             link
         });
-        link.push(group, parcel, &self.config, &self.tally);
+        let pushed = link.push(group, parcel, &self.config, &self.tally);
+        drop(links);
+        if let Err(parcel) = pushed {
+            self.tell_asker(group, &parcel);
+        }
+    }
+
+    /// What waited for a node that can't be reached is not sent.
+    pub(crate) fn unreachable(&self, parcels: Vec<(GroupId, Parcel)>) {
+        self.tally.dropped_unreachable.add(parcels.len());
+        for (group, parcel) in parcels {
+            self.tell_asker(group, &parcel);
+        }
+    }
+
+    /// Whoever asked a question that never left need not wait for the answer.
+    fn tell_asker(&self, group: GroupId, parcel: &Parcel) {
+        if let Parcel::Ask(ask) = parcel
+            && let Some(group) = self.find_group(group)
+        {
+            group.deliver(Parcel::Answer(ask.unsent()));
+        }
     }
 
     /// Drops what waits for anybody: no task is left to send it.
     pub(crate) fn drop_links(&self) {
-        for link in std::mem::take(&mut *write(&self.links)).values() {
-            link.drop_all(&self.tally);
+        let links = std::mem::take(&mut *write(&self.links));
+        for link in links.values() {
+            self.unreachable(link.give_up());
         }
     }
 

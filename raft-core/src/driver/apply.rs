@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
 
-use super::desk::Accepted;
+use super::desk::{Accepted, ReadyRead};
 use super::done::Done;
 use super::error::{ReadError, StopReason, WriteError};
 use super::lane::Work;
@@ -32,7 +32,7 @@ pub(super) enum MachineTask {
     /// Replace all state by this snapshot.
     Restore(Arc<SnapshotMeta>),
     /// Answer this as soon as all up to `index` is applied.
-    Read { index: Index, read: ReadRequest },
+    Read(ReadyRead),
     /// Give up the reads that waited too long.
     Expire(Time),
     /// Hold the present state fast.
@@ -51,7 +51,7 @@ pub(super) struct Applier {
     transport: Arc<dyn Transport>,
     applied: Index,
     /// Reads whose index is not applied yet, and how many they are, for the loop to see.
-    reads: BTreeMap<Index, Vec<ReadRequest>>,
+    reads: BTreeMap<Index, Vec<ReadyRead>>,
     reads_held: Arc<AtomicUsize>,
     /// The commands of one batch; kept for its room.
     batch: Vec<Committed>,
@@ -96,9 +96,9 @@ impl Applier {
                     }
                     self.apply(mem::take(&mut gathered))?;
                 }
-                MachineTask::Read { index, read } => {
+                MachineTask::Read(read) => {
                     self.apply(mem::take(&mut gathered))?;
-                    self.read(index, read)?;
+                    self.read(read)?;
                 }
                 MachineTask::Restore(meta) => {
                     self.apply(mem::take(&mut gathered))?;
@@ -201,12 +201,12 @@ impl Applier {
 
     // --- Reads ---
 
-    fn read(&mut self, index: Index, read: ReadRequest) -> Result<(), PortError> {
-        if index <= self.applied {
-            return self.query(read);
+    fn read(&mut self, ready: ReadyRead) -> Result<(), PortError> {
+        if ready.index <= self.applied {
+            return self.query(ready.read);
         }
         self.reads_held.fetch_add(1, Ordering::Relaxed);
-        self.reads.entry(index).or_default().push(read);
+        self.reads.entry(ready.index).or_default().push(ready);
         Ok(())
     }
 
@@ -214,9 +214,9 @@ impl Applier {
         while let Some(first) = self.reads.first_entry()
             && *first.key() <= self.applied
         {
-            for read in first.remove() {
+            for ready in first.remove() {
                 self.reads_held.fetch_sub(1, Ordering::Relaxed);
-                self.query(read)?;
+                self.query(ready.read)?;
             }
         }
         Ok(())
@@ -237,7 +237,11 @@ impl Applier {
         for reads in self.reads.values_mut() {
             for late in reads.extract_if(.., |read| read.deadline <= now) {
                 self.reads_held.fetch_sub(1, Ordering::Relaxed);
-                drop(late.reply.send(Err(ReadError::NoLeader { hint: None })));
+                drop(
+                    late.read
+                        .reply
+                        .send(Err(ReadError::NoLeader { hint: None })),
+                );
             }
         }
         self.reads.retain(|_, reads| !reads.is_empty());

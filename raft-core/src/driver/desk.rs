@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use super::clock::Clock;
 use super::error::{ChangeRefused, ReadError, WriteError};
 use super::request::{
     Change, ChangeDone, ChangeRequest, Client, ClientRequest, ReadRequest, WriteRequest,
@@ -24,13 +25,13 @@ pub(super) struct Desk {
     rules: DeskRules,
     transport: Arc<dyn Transport>,
     /// What the core has not answered yet.
-    asked: Slots<ClientRequest>,
-    /// Commands in the log, ascending by index; so are their deadlines.
+    asked: Slots<Asked>,
+    /// Commands in the log, ascending by index; nearly so by deadline.
     accepted: VecDeque<Accepted>,
     /// What was passed on.
     away: BTreeMap<Ticket, Away>,
     /// What waits for a leader.
-    parked: VecDeque<ClientRequest>,
+    parked: VecDeque<Asked>,
     /// When reads, and what was passed on, are given up.
     deadlines: BTreeSet<(Time, Ticket)>,
     /// That of the next question to another node.
@@ -46,6 +47,8 @@ pub(super) struct DeskRules {
     pub(super) forwards: bool,
     /// So many requests wait at most for a leader, and so many are passed on at once.
     pub(super) waiting_max: usize,
+    /// For the time that is noted in the log.
+    pub(super) clock: Clock,
     /// Beyond all that an earlier process of this node used.
     pub(super) ticket_first: u64,
 }
@@ -57,16 +60,22 @@ pub(super) struct Accepted {
     deadline: Time,
 }
 
+/// A request, and when it is given up.
+pub(super) struct Asked {
+    pub(super) request: ClientRequest,
+    pub(super) deadline: Time,
+}
+
 struct Away {
     to: NodeId,
-    request: ClientRequest,
-    deadline: Time,
+    asked: Asked,
 }
 
 /// A read that the machine may answer.
 pub(super) struct ReadyRead {
     pub(super) index: Index,
     pub(super) read: ReadRequest,
+    pub(super) deadline: Time,
 }
 
 impl Desk {
@@ -83,17 +92,17 @@ impl Desk {
         }
     }
 
-    /// A request as an event for the core; `wall_ms` is the time that is noted in the log.
-    pub(super) fn ask_core(&mut self, request: ClientRequest, wall_ms: u64) -> Event {
-        match request {
+    /// A request as an event for the core.
+    pub(super) fn ask_core(&mut self, asked: Asked, now: Time) -> Event {
+        match &asked.request {
             ClientRequest::Write(write) => {
-                let command = self.framed(&write, wall_ms);
-                let ticket = self.asked.put(ClientRequest::Write(write));
+                let command = self.framed(write, now);
+                let ticket = self.asked.put(asked);
                 Event::Propose { ticket, command }
             }
             ClientRequest::Read(read) => {
-                let (consistency, deadline) = (read.consistency, read.deadline);
-                let ticket = self.asked.put(ClientRequest::Read(read));
+                let (consistency, deadline) = (read.consistency, asked.deadline);
+                let ticket = self.asked.put(asked);
                 self.deadlines.insert((deadline, ticket));
                 Event::Read {
                     ticket,
@@ -102,7 +111,7 @@ impl Desk {
             }
             ClientRequest::Change(request) => {
                 let change = request.change.clone();
-                let ticket = self.asked.put(ClientRequest::Change(request));
+                let ticket = self.asked.put(asked);
                 match change {
                     Change::Members { based_on, changes } => Event::ChangeMembership {
                         ticket,
@@ -115,11 +124,11 @@ impl Desk {
         }
     }
 
-    fn framed(&self, write: &WriteRequest, wall_ms: u64) -> Bytes {
+    fn framed(&self, write: &WriteRequest, now: Time) -> Bytes {
         match self.rules.framing {
             Framing::Raw => write.command.clone(),
             Framing::Stamped => Stamped {
-                time_ms: wall_ms,
+                time_ms: self.rules.clock.wall_ms(now),
                 session: write.session,
                 command: write.command.clone(),
             }
@@ -133,14 +142,26 @@ impl Desk {
     pub(super) fn reply(&mut self, reply: &Reply) -> Option<ReadyRead> {
         match *reply {
             Reply::Accepted { ticket, position } => {
-                if let Some(ClientRequest::Write(write)) = self.asked.take(ticket) {
-                    self.accept(position, write);
+                if let Some(Asked { request, deadline }) = self.asked.take(ticket)
+                    && let ClientRequest::Write(write) = request
+                {
+                    self.accept(Accepted {
+                        position,
+                        client: write.client,
+                        deadline,
+                    });
                 }
             }
             Reply::ReadReady { ticket, index } => {
-                if let Some(ClientRequest::Read(read)) = self.asked.take(ticket) {
-                    self.deadlines.remove(&(read.deadline, ticket));
-                    return Some(ReadyRead { index, read });
+                if let Some(Asked { request, deadline }) = self.asked.take(ticket)
+                    && let ClientRequest::Read(read) = request
+                {
+                    self.deadlines.remove(&(deadline, ticket));
+                    return Some(ReadyRead {
+                        index,
+                        read,
+                        deadline,
+                    });
                 }
             }
             Reply::MembershipChanged { ticket, index } => {
@@ -149,9 +170,9 @@ impl Desk {
             Reply::Transferred { ticket } => self.changed(ticket, Ok(ChangeDone::Leader)),
             Reply::Unknown { ticket } => self.changed(ticket, Err(ChangeRefused::Unknown)),
             Reply::Refused { ticket, reason } => {
-                if let Some(request) = self.asked.take(ticket) {
-                    self.deadlines.remove(&(request.deadline(), ticket));
-                    self.refused(request, reason);
+                if let Some(asked) = self.asked.take(ticket) {
+                    self.deadlines.remove(&(asked.deadline, ticket));
+                    self.refused(asked, reason);
                 }
             }
         }
@@ -160,45 +181,42 @@ impl Desk {
 
     /// The command is in the log. Another that stood at its place, or behind it, was truncated
     /// here; a leader that still has it may yet commit it.
-    fn accept(&mut self, position: Position, write: WriteRequest) {
+    fn accept(&mut self, accepted: Accepted) {
         while let Some(last) = self.accepted.back()
-            && last.position.index >= position.index
+            && last.position.index >= accepted.position.index
         {
             if let Some(Accepted { client, .. }) = self.accepted.pop_back() {
                 self.tell_write(client, Err(WriteError::Unknown));
             }
         }
-        self.accepted.push_back(Accepted {
-            position,
-            client: write.client,
-            deadline: write.deadline,
-        });
+        self.accepted.push_back(accepted);
     }
 
     fn changed(&mut self, ticket: Ticket, outcome: Result<ChangeDone, ChangeRefused>) {
-        if let Some(ClientRequest::Change(request)) = self.asked.take(ticket) {
-            self.tell_change(request, outcome);
+        if let Some(Asked { request, .. }) = self.asked.take(ticket)
+            && let ClientRequest::Change(change) = request
+        {
+            self.tell_change(change, outcome);
         }
     }
 
     /// The core, or the node that leads or did, will not do it.
-    fn refused(&mut self, request: ClientRequest, reason: Refusal) {
-        let may_wait = self.rules.forwards && request.is_of_here();
+    fn refused(&mut self, asked: Asked, reason: Refusal) {
+        let may_wait = self.rules.forwards && asked.request.is_of_here();
+        let is_write = matches!(asked.request, ClientRequest::Write(_));
         match reason {
             Refusal::NotLeader(Some(leader)) if may_wait && leader != self.rules.id => {
-                self.pass_on(leader, request);
+                self.pass_on(leader, asked);
             }
-            Refusal::NotLeader(_) if may_wait => self.park(request),
-            Refusal::Transferring if may_wait && matches!(request, ClientRequest::Write(_)) => {
-                self.park(request);
-            }
+            Refusal::NotLeader(_) if may_wait => self.park(asked),
+            Refusal::Transferring if may_wait && is_write => self.park(asked),
             Refusal::NotLeader(_)
             | Refusal::Transferring
             | Refusal::Overloaded
             | Refusal::Change(_)
             | Refusal::Aborted
             | Refusal::BadTarget
-            | Refusal::TimedOut => self.refuse(request, reason),
+            | Refusal::TimedOut => self.refuse(asked.request, reason),
         }
     }
 
@@ -206,9 +224,9 @@ impl Desk {
 
     /// A leader is known that is not here. Reads are answered here, once it has confirmed them; so
     /// they only wait.
-    fn pass_on(&mut self, to: NodeId, request: ClientRequest) {
-        let question = match &request {
-            ClientRequest::Read(_) => return self.park(request),
+    fn pass_on(&mut self, to: NodeId, asked: Asked) {
+        let question = match &asked.request {
+            ClientRequest::Read(_) => return self.park(asked),
             ClientRequest::Write(write) => Question::Write {
                 session: write.session,
                 command: write.command.clone(),
@@ -219,18 +237,12 @@ impl Desk {
             },
         };
         if self.away.len() >= self.rules.waiting_max {
-            return self.refuse(request, Refusal::Overloaded);
+            return self.refuse(asked.request, Refusal::Overloaded);
         }
         self.ticket.0 += 1;
         let ticket = self.ticket;
-        let deadline = request.deadline();
-        self.deadlines.insert((deadline, ticket));
-        let away = Away {
-            to,
-            request,
-            deadline,
-        };
-        self.away.insert(ticket, away);
+        self.deadlines.insert((asked.deadline, ticket));
+        self.away.insert(ticket, Away { to, asked });
         self.transport.send(Parcel::Ask(Ask {
             from: self.rules.id,
             to,
@@ -245,14 +257,11 @@ impl Desk {
         if !self.away.get(&answer.ticket).is_some_and(is_asked) {
             return;
         }
-        let Some(away) = self.away.remove(&answer.ticket) else {
+        let Some(Away { asked, .. }) = self.away.remove(&answer.ticket) else {
             return;
         };
-        self.deadlines.remove(&(away.deadline, answer.ticket));
-        match (away.request, answer.outcome) {
-            // The hint may be this node itself, or older than what it knows: it waits for news.
-            (request, Outcome::Refused(Refusal::NotLeader(_))) => self.park(request),
-            (request, Outcome::Refused(reason)) => self.refused(request, reason),
+        self.deadlines.remove(&(asked.deadline, answer.ticket));
+        match (asked.request, answer.outcome) {
             (ClientRequest::Write(write), Outcome::Written(answer)) => {
                 self.tell_write(write.client, Ok(answer));
             }
@@ -261,6 +270,16 @@ impl Desk {
             }
             (ClientRequest::Change(change), Outcome::Transferred) => {
                 self.tell_change(change, Ok(ChangeDone::Leader));
+            }
+            (request, Outcome::Refused(reason)) => {
+                let deadline = asked.deadline;
+                let asked = Asked { request, deadline };
+                if matches!(reason, Refusal::NotLeader(_)) {
+                    // The hint may be this node, or older than what it knows: it waits for news.
+                    self.park(asked);
+                } else {
+                    self.refused(asked, reason);
+                }
             }
             (
                 request,
@@ -275,11 +294,11 @@ impl Desk {
 
     // --- What waits for a leader ---
 
-    fn park(&mut self, request: ClientRequest) {
+    fn park(&mut self, asked: Asked) {
         if self.parked.len() >= self.rules.waiting_max {
-            return self.refuse(request, Refusal::Overloaded);
+            return self.refuse(asked.request, Refusal::Overloaded);
         }
-        self.parked.push_back(request);
+        self.parked.push_back(asked);
     }
 
     /// Whether anything waits for a leader.
@@ -288,7 +307,7 @@ impl Desk {
     }
 
     /// What waited for a leader, to be tried again.
-    pub(super) fn unpark(&mut self) -> VecDeque<ClientRequest> {
+    pub(super) fn unpark(&mut self) -> VecDeque<Asked> {
         std::mem::take(&mut self.parked)
     }
 
@@ -333,16 +352,16 @@ impl Desk {
         {
             self.deadlines.pop_first();
             if let Some(away) = self.away.remove(&ticket) {
-                self.lose(away.request);
-            } else if let Some(request) = self.asked.take(ticket) {
-                self.refuse(request, Refusal::NotLeader(None));
+                self.lose(away.asked.request);
+            } else if let Some(asked) = self.asked.take(ticket) {
+                self.refuse(asked.request, Refusal::NotLeader(None));
             }
         }
-        for request in self.unpark() {
-            if request.deadline() <= now {
-                self.refuse(request, Refusal::NotLeader(None));
+        for asked in self.unpark() {
+            if asked.deadline <= now {
+                self.refuse(asked.request, Refusal::NotLeader(None));
             } else {
-                self.parked.push_back(request);
+                self.parked.push_back(asked);
             }
         }
     }
@@ -353,13 +372,13 @@ impl Desk {
             self.tell_write(client, Err(WriteError::Unknown));
         }
         for (_, away) in std::mem::take(&mut self.away) {
-            self.lose(away.request);
+            self.lose(away.asked.request);
         }
-        for request in self.unpark() {
-            self.stop(request);
+        for asked in self.unpark() {
+            self.stop(asked.request);
         }
-        let asked: Vec<_> = self.asked.drain().collect();
-        for request in asked {
+        let unanswered: Vec<_> = self.asked.drain().collect();
+        for Asked { request, .. } in unanswered {
             match request {
                 ClientRequest::Read(_) => self.stop(request),
                 ClientRequest::Write(_) | ClientRequest::Change(_) => self.lose(request),

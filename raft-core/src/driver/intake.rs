@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use super::desk::Desk;
+use super::desk::{Asked, Desk};
 use super::done::Done;
 use super::error::{SnapshotError, StopReason};
 use super::request::{Change, ChangeRequest, Client, ClientRequest, Order, Request, WriteRequest};
@@ -77,7 +77,13 @@ impl Run {
     pub(super) fn request(&mut self, now: Time, request: Request) {
         match request {
             Request::Client(request) => {
-                let event = self.desk.ask_core(request, self.clock.wall_ms(now));
+                let patience = match &request {
+                    ClientRequest::Write(_) | ClientRequest::Read(_) => self.timing.request_timeout,
+                    ClientRequest::Change(_) => self.timing.change_timeout,
+                };
+                // The clock was read once for the whole batch, not once a request.
+                let deadline = now.plus(patience);
+                let event = self.desk.ask_core(Asked { request, deadline }, now);
                 self.step(now, event);
             }
             Request::Order(Order::Snapshot(waiting)) => self.taking.order(waiting),
@@ -90,12 +96,10 @@ impl Run {
     /// Another node asks, on behalf of its client.
     pub(super) fn asked(&mut self, now: Time, ask: Ask) {
         let (node, ticket) = (ask.from, ask.ticket);
-        let deadline = now.plus(self.timing.request_timeout);
         let change = |change| {
             ClientRequest::Change(ChangeRequest {
                 change,
                 client: Client::At { node, ticket },
-                deadline,
             })
         };
         let request = match ask.question {
@@ -103,7 +107,6 @@ impl Run {
                 session,
                 command,
                 client: Client::At { node, ticket },
-                deadline,
             }),
             Question::Change { based_on, changes } => change(Change::Members { based_on, changes }),
             Question::Transfer { target } => change(Change::Leader(target)),

@@ -3,12 +3,10 @@
 //! This file does not know how anything is done: it puts requests into the mailbox and waits.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::sync::oneshot;
 
-use super::clock::Clock;
 use super::config::NodeConfig;
 use super::error::{ChangeRefused, ReadError, SnapshotError, StartError, StopReason, WriteError};
 use super::mailbox::Mailbox;
@@ -30,15 +28,12 @@ pub struct Node {
     rules: Rules,
     mailbox: Arc<Mailbox>,
     status: StatusWatch,
-    clock: Clock,
     _guard: Arc<Guard>,
 }
 
 #[derive(Clone, Copy)]
 struct Rules {
     framing: Framing,
-    request_timeout: Duration,
-    membership_timeout: Duration,
     command_bytes_max: usize,
 }
 
@@ -80,7 +75,6 @@ impl Node {
         framing: Framing,
         mailbox: Arc<Mailbox>,
         status: StatusWatch,
-        clock: Clock,
     ) -> Self {
         let guard = Guard {
             mailbox: Arc::clone(&mailbox),
@@ -89,13 +83,10 @@ impl Node {
             id: config.id,
             rules: Rules {
                 framing,
-                request_timeout: config.request_timeout,
-                membership_timeout: config.raft.membership_timeout,
                 command_bytes_max: config.command_bytes_max,
             },
             mailbox,
             status,
-            clock,
             _guard: Arc::new(guard),
         }
     }
@@ -168,7 +159,6 @@ impl Node {
             session,
             command,
             client: Client::Here(sender),
-            deadline: self.clock.now().plus(self.rules.request_timeout),
         };
         let request = Request::Client(ClientRequest::Write(write));
         self.mailbox.request(request).map_err(WriteError::from)?;
@@ -208,7 +198,6 @@ impl Node {
             query,
             consistency,
             reply,
-            deadline: self.clock.now().plus(self.rules.request_timeout),
         };
         let request = Request::Client(ClientRequest::Read(read));
         self.mailbox.request(request).map_err(ReadError::from)?;
@@ -252,11 +241,9 @@ impl Node {
 
     async fn change(&self, change: Change) -> Result<ChangeDone, ChangeRefused> {
         let (sender, receiver) = oneshot::channel();
-        let patience = self.rules.membership_timeout + self.rules.request_timeout;
         let request = ChangeRequest {
             change,
             client: Client::Here(sender),
-            deadline: self.clock.now().plus(patience),
         };
         let request = Request::Client(ClientRequest::Change(request));
         if self.mailbox.request(request).is_err() {

@@ -11,7 +11,7 @@ use crate::event::{Consistency, Refusal};
 use crate::membership::MemberChange;
 use crate::port::{Answer, Outcome, Parcel, Transport};
 use crate::session::Session;
-use crate::types::{Index, NodeId, Ticket, Time};
+use crate::types::{Index, NodeId, Ticket};
 
 /// What comes from outside on its way to the loop.
 pub(super) enum Request {
@@ -46,8 +46,6 @@ pub(super) struct WriteRequest {
     /// What the client gave.
     pub(super) command: Bytes,
     pub(super) client: Client<Bytes, WriteError>,
-    /// When it is given up.
-    pub(super) deadline: Time,
 }
 
 /// A question to the machine; none if only the moment matters in which it could be put.
@@ -55,7 +53,6 @@ pub(super) struct ReadRequest {
     pub(super) query: Option<Bytes>,
     pub(super) consistency: Consistency,
     pub(super) reply: oneshot::Sender<Result<ReadAnswer, ReadError>>,
-    pub(super) deadline: Time,
 }
 
 /// What a read brought.
@@ -70,7 +67,6 @@ pub(super) struct ReadAnswer {
 pub(super) struct ChangeRequest {
     pub(super) change: Change,
     pub(super) client: Client<ChangeDone, ChangeRefused>,
-    pub(super) deadline: Time,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -143,15 +139,6 @@ impl Request {
 }
 
 impl ClientRequest {
-    /// When it is given up.
-    pub(super) const fn deadline(&self) -> Time {
-        match self {
-            Self::Write(write) => write.deadline,
-            Self::Read(read) => read.deadline,
-            Self::Change(change) => change.deadline,
-        }
-    }
-
     /// Whether it may wait here or be passed on: what was passed on once is not passed on again.
     pub(super) const fn is_of_here(&self) -> bool {
         match self {

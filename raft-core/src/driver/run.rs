@@ -57,6 +57,7 @@ pub(super) struct Run {
 pub(super) struct Timing {
     pub(super) grid: Duration,
     pub(super) request_timeout: Duration,
+    pub(super) change_timeout: Duration,
     /// How often requests that wait for a leader are tried again.
     pub(super) retry: Duration,
     /// When they are next.
@@ -163,10 +164,7 @@ impl Run {
         }
         for reply in out.replies.drain(..) {
             if let Some(ready) = self.desk.reply(&reply) {
-                self.machine.push(MachineTask::Read {
-                    index: ready.index,
-                    read: ready.read,
-                });
+                self.machine.push(MachineTask::Read(ready));
             }
         }
         for envelope in out.messages.drain(..) {
@@ -235,8 +233,8 @@ impl Run {
 
     /// Requests that waited for a leader go to the core once more.
     pub(super) fn try_again(&mut self, now: Time) {
-        for request in self.desk.unpark() {
-            let event = self.desk.ask_core(request, self.clock.wall_ms(now));
+        for asked in self.desk.unpark() {
+            let event = self.desk.ask_core(asked, now);
             self.step(now, event);
         }
     }

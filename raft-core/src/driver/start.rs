@@ -156,6 +156,7 @@ fn assemble(
     let rules = DeskRules {
         id: config.id,
         framing,
+        clock,
         forwards: config.forward == Forward::ToLeader,
         waiting_max: config.requests_max,
         // Microseconds since 1970: no process asks so often that it overtakes the clock.
@@ -200,7 +201,7 @@ fn assemble(
         source,
     })?;
     let epitaph = run.publisher.epitaph();
-    let node = Node::new(config, framing, mailbox, watch, clock);
+    let node = Node::new(config, framing, mailbox, watch);
     Ok((run, node, epitaph))
 }
 
@@ -208,6 +209,7 @@ fn timing(config: &NodeConfig) -> Timing {
     Timing {
         grid: config.tick_grid,
         request_timeout: config.request_timeout,
+        change_timeout: config.request_timeout + config.raft.membership_timeout,
         retry: config.raft.heartbeat_interval,
         retry_at: None,
         // Set anew before it is waited for.

@@ -31,10 +31,13 @@ struct Usage {
 
 impl SharedStore {
     pub(super) fn new(store: Box<dyn LogStore>) -> Self {
-        Self {
+        let usage = store.usage();
+        let shared = Self {
             store: Arc::new(Mutex::new(store)),
             usage: Arc::default(),
-        }
+        };
+        shared.note(usage);
+        shared
     }
 
     /// The store. Blocks while another writes or syncs.

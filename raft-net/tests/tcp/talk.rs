@@ -99,6 +99,24 @@ async fn what_waited_for_an_unreachable_peer_is_dropped_and_counted() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn whoever_asked_a_question_that_never_left_learns_it() {
+    let closed = TcpListener::bind("127.0.0.1:0").expect("loopback has free ports");
+    let address = closed.local_addr().expect("just bound").to_string();
+    drop(closed);
+    let one = TestNode::start(config(1)).await;
+    one.transport.members(&members(&[(2, &address)]));
+    for (to, why) in [(2, "its dial fails"), (3, "nobody knows it")] {
+        let question = ask(1, to, to, 100);
+        let Parcel::Ask(asked) = &question else {
+            panic!("a question");
+        };
+        let refused = Parcel::Answer(asked.unsent());
+        one.send(question);
+        until(why, || one.kept.parcels().contains(&refused)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_wrong_cluster_node_or_version_is_refused_and_counted_at_both_ends() {
     let check = async |spoil: fn(&mut TcpConfig), refused: fn(&Counters) -> u64| {
         let mut other = config(2);
