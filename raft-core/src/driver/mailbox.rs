@@ -5,6 +5,7 @@
 //! takes the other's room; what comes on top is dropped, or refused. The loop takes out all that
 //! waits at once: one short lock, no copy. This file does not know what anything means.
 
+use std::collections::VecDeque;
 use std::mem;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
@@ -22,8 +23,8 @@ pub(super) struct Batch {
     pub(super) done: Vec<Done>,
     /// What other nodes sent.
     pub(super) parcels: Vec<Parcel>,
-    /// What clients want.
-    pub(super) requests: Vec<Request>,
+    /// What clients want. The loop may leave some of it for its next round.
+    pub(super) requests: VecDeque<Request>,
 }
 
 /// The queue. Shared by all who put something in, and the one loop that takes it out.
@@ -105,14 +106,20 @@ impl Mailbox {
             return Err(TurnedAway::Overloaded);
         }
         state.requests_bytes += bytes;
-        state.waiting.requests.push(request);
+        state.waiting.requests.push_back(request);
         wake(state);
         Ok(())
     }
 
-    /// Fills the empty `batch` with all that waits.
+    /// Fills `batch` with all that waits; with requests only once those of before are taken.
     pub(super) fn poll_fill(&self, batch: &mut Batch, context: &Context<'_>) -> Poll<()> {
         let mut state = self.state();
+        if !batch.requests.is_empty() {
+            mem::swap(&mut batch.done, &mut state.waiting.done);
+            mem::swap(&mut batch.parcels, &mut state.waiting.parcels);
+            state.parcels_bytes = 0;
+            return Poll::Ready(());
+        }
         if state.waiting.is_empty() {
             match &mut state.sleeper {
                 Some(sleeper) => sleeper.clone_from(context.waker()),

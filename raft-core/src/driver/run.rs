@@ -32,6 +32,10 @@ use crate::event::{Apply, Event, Output, SnapshotOrder};
 use crate::port::{Parcel, Transport};
 use crate::types::{NodeId, Time};
 
+/// So many requests are looked at in one round: the followers get the first of a crowd while the
+/// leader looks at the next, and no message waits behind all of them.
+const ROUND_REQUESTS_MAX: usize = 256;
+
 /// A running node. All of it is owned by its loop.
 pub(super) struct Run {
     pub(super) raft: Raft,
@@ -80,7 +84,7 @@ impl Run {
             self.carry_out(now);
             self.publish(now);
             if let Some(reason) = self.stop.take() {
-                return self.end(reason).await;
+                return self.end(reason, batch).await;
             }
             self.wait(now, &mut batch).await;
             consume_budget().await;
@@ -144,7 +148,8 @@ impl Run {
                 Parcel::Answer(answer) => self.desk.answered(answer),
             }
         }
-        for request in batch.requests.drain(..) {
+        let count = batch.requests.len().min(ROUND_REQUESTS_MAX);
+        for request in batch.requests.drain(..count) {
             self.request(now, request);
         }
         self.look_at_clock(now);
@@ -251,7 +256,7 @@ impl Run {
         self.transport.members(self.raft.membership());
     }
 
-    async fn end(self, reason: StopReason) -> StopReason {
+    async fn end(self, reason: StopReason, batch: Batch) -> StopReason {
         tracing::info!(node = %self.id(), %reason, "stopped");
         self.transport.stop();
         let rest = self.mailbox.close();
@@ -263,7 +268,7 @@ impl Run {
         });
         // It fails only together with the runtime; then there is nobody left to tell.
         drop(closing.await);
-        for request in rest.requests {
+        for request in batch.requests.into_iter().chain(rest.requests) {
             turn_away(&self.desk, request);
         }
         self.desk.close();
