@@ -3,6 +3,8 @@
 //! `UPDATE_GOLDEN=1 cargo test -p raft-net --test wire` writes the golden bytes anew, which is
 //! right for examples that are new and wrong for all others. This file opens no connection.
 
+#[path = "wire/core.rs"]
+mod core;
 #[path = "wire/examples.rs"]
 mod examples;
 #[path = "wire/golden.rs"]
