@@ -97,6 +97,14 @@ fn crates_depend_only_downwards() {
 }
 
 #[test]
+fn adapters_never_name_each_other() {
+    check_sources(
+        "no source of an adapter names another adapter",
+        rules::adapters_apart,
+    );
+}
+
+#[test]
 fn the_core_needs_only_bytes() {
     check_manifests(
         "what the core cannot do without is `bytes`",

@@ -48,11 +48,23 @@ fn may_see(package: &str) -> &'static [&'static str] {
     }
 }
 
-/// Arrows point downwards only, in tests and benchmarks of a crate too.
+/// Our own crates that only the examples and integration tests of a package may use on top: whole
+/// nodes need a log and a network. What is shipped, and `rules::adapters_apart`, stay as they are.
+fn may_try_with(package: &str) -> &'static [&'static str] {
+    match package {
+        "raft-net" => &["raft-log"],
+        _ => &[],
+    }
+}
+
+/// Arrows point downwards only, but for what examples need.
 pub(crate) fn edges(manifest: &Manifest) -> Vec<Offence> {
     let allowed = may_see(&manifest.package);
+    let tried = may_try_with(&manifest.package);
     let wrong = |dependency: &&Dependency| {
-        is_ours(&dependency.name) && !allowed.contains(&dependency.name.as_str())
+        let name = dependency.name.as_str();
+        let is_fine = allowed.contains(&name) || dependency.dev && tried.contains(&name);
+        is_ours(name) && !is_fine
     };
     // The root only declares our crates; it depends on nothing.
     if manifest.package.is_empty() {
@@ -218,6 +230,41 @@ mod tests {
         assert_eq!(
             edges(&manifest("raft-cli", "raft-net.workspace = true")).len(),
             0
+        );
+    }
+
+    #[test]
+    fn only_the_network_has_examples_with_a_log() {
+        let check = |package: &str, section: &str, dependency: &str, expected: usize| {
+            let text = format!("[package]\nname = \"{package}\"\n[{section}]\n{dependency}\n");
+            let manifest = Manifest::parse("some/Cargo.toml", &text);
+            assert_eq!(edges(&manifest).len(), expected, "{text}");
+        };
+        check(
+            "raft-net",
+            "dev-dependencies",
+            "raft-log.workspace = true",
+            0,
+        );
+        check("raft-net", "dependencies", "raft-log.workspace = true", 1);
+        check("raft-net", "build-dependencies", "raft-log = \"1\"", 1);
+        check(
+            "raft-net",
+            "dev-dependencies",
+            "raft-kv.workspace = true",
+            1,
+        );
+        check(
+            "raft-log",
+            "dev-dependencies",
+            "raft-net.workspace = true",
+            1,
+        );
+        check(
+            "raft-core",
+            "dev-dependencies",
+            "raft-log.workspace = true",
+            1,
         );
     }
 

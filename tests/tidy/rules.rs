@@ -148,6 +148,28 @@ pub(crate) fn impure_words(source: &Source) -> Vec<Offence> {
     offences
 }
 
+/// An adapter's own sources name no other adapter, not even in their unit tests. A manifest can't
+/// tell these from examples, which may.
+pub(crate) fn adapters_apart(source: &Source) -> Vec<Offence> {
+    const ADAPTERS: [(&str, &str); 3] = [
+        ("raft-kv/src/", "raft_kv"),
+        ("raft-log/src/", "raft_log"),
+        ("raft-net/src/", "raft_net"),
+    ];
+    let home = |(folder, _): &&(&str, &str)| source.path.starts_with(folder);
+    let Some((folder, own)) = ADAPTERS.iter().find(home) else {
+        return Vec::new();
+    };
+    let mut offences = Vec::new();
+    for (_, other) in ADAPTERS.iter().filter(|(_, name)| name != own) {
+        for offset in source.find(other) {
+            let what = format!("`{other}` in {folder}");
+            offences.push(Offence::new(&source.path, source.line(offset), what));
+        }
+    }
+    offences
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -269,5 +291,19 @@ mod tests {
                 "for {words}"
             );
         }
+    }
+
+    #[test]
+    fn an_adapter_that_names_another_offends_outside_of_examples() {
+        let text = "//! Beside raft_log.\nuse raft_log::Wal;\nuse raft_core::Node;\n";
+        assert_eq!(lines(adapters_apart, "raft-net/src/net.rs", text), [2]);
+        assert_eq!(
+            lines(adapters_apart, "raft-net/src/net/tests.rs", text),
+            [2]
+        );
+        assert_eq!(lines(adapters_apart, "raft-kv/src/machine.rs", text), [2]);
+        assert_eq!(lines(adapters_apart, "raft-log/src/lib.rs", text), []);
+        assert_eq!(lines(adapters_apart, "raft-net/examples/a.rs", text), []);
+        assert_eq!(lines(adapters_apart, "raft-cli/src/main.rs", text), []);
     }
 }
