@@ -148,6 +148,8 @@ impl Run {
                 cause,
             } => {
                 tracing::info!(%node, %index, ?cause, "membership");
+                // Removed, and added anew: the cluster names this life now, or will.
+                self.is_other_life &= !membership.accepts(node, self.raft.incarnation());
                 self.publisher.is_urgent = true;
                 self.transport.members(membership);
             }
