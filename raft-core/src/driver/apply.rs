@@ -151,8 +151,8 @@ impl Applier {
         self.answer_reads()
     }
 
-    /// Whoever waits for an entry at an index gets its answer if it is the very entry. If it is not,
-    /// another one is committed there, so that his never will be: that is a refusal.
+    /// Whoever waits for an entry at an index gets its answer if it is the very entry. If it is
+    /// not, another one is committed there, so that his never will be: that is a refusal.
     fn answer(&self, waiting: Vec<Accepted>, mut answers: Vec<Bytes>) {
         let mut place = 0;
         for Accepted {

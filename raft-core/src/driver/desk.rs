@@ -26,16 +26,32 @@ pub(super) struct Desk {
     transport: Arc<dyn Transport>,
     /// What the core has not answered yet.
     asked: Slots<Asked>,
-    /// Commands in the log, ascending by index; nearly so by deadline.
+    /// Commands in the log, ascending by index.
     accepted: VecDeque<Accepted>,
+    /// No deadline among them is later.
+    accepted_until: Time,
+    /// The first deadline of those that stand behind one that has more time, or earlier: a request
+    /// that waited for a leader has used up some of its time.
+    hasty: Option<Time>,
     /// What was passed on.
     away: BTreeMap<Ticket, Away>,
+    away_bytes: usize,
     /// What waits for a leader.
     parked: VecDeque<Asked>,
+    parked_bytes: usize,
     /// When reads, and what was passed on, are given up.
-    deadlines: BTreeSet<(Time, Ticket)>,
+    deadlines: BTreeSet<(Time, Waits)>,
     /// That of the next question to another node.
     ticket: Ticket,
+}
+
+/// What is given up at a deadline.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Waits {
+    /// For the core.
+    Asked(Ticket),
+    /// For another node.
+    Away(Ticket),
 }
 
 /// What the desk goes by.
@@ -47,9 +63,11 @@ pub(super) struct DeskRules {
     pub(super) forwards: bool,
     /// So many requests wait at most for a leader, and so many are passed on at once.
     pub(super) waiting_max: usize,
+    /// So many bytes of each.
+    pub(super) waiting_bytes_max: usize,
     /// For the time that is noted in the log.
     pub(super) clock: Clock,
-    /// Beyond all that an earlier process of this node used.
+    /// Where to count on from; an earlier process of this node used others.
     pub(super) ticket_first: u64,
 }
 
@@ -86,8 +104,12 @@ impl Desk {
             transport,
             asked: Slots::default(),
             accepted: VecDeque::new(),
+            accepted_until: Time::default(),
+            hasty: None,
             away: BTreeMap::new(),
+            away_bytes: 0,
             parked: VecDeque::new(),
+            parked_bytes: 0,
             deadlines: BTreeSet::new(),
         }
     }
@@ -103,7 +125,7 @@ impl Desk {
             ClientRequest::Read(read) => {
                 let (consistency, deadline) = (read.consistency, asked.deadline);
                 let ticket = self.asked.put(asked);
-                self.deadlines.insert((deadline, ticket));
+                self.deadlines.insert((deadline, Waits::Asked(ticket)));
                 Event::Read {
                     ticket,
                     consistency,
@@ -156,7 +178,7 @@ impl Desk {
                 if let Some(Asked { request, deadline }) = self.asked.take(ticket)
                     && let ClientRequest::Read(read) = request
                 {
-                    self.deadlines.remove(&(deadline, ticket));
+                    self.deadlines.remove(&(deadline, Waits::Asked(ticket)));
                     return Some(ReadyRead {
                         index,
                         read,
@@ -171,7 +193,8 @@ impl Desk {
             Reply::Unknown { ticket } => self.changed(ticket, Err(ChangeRefused::Unknown)),
             Reply::Refused { ticket, reason } => {
                 if let Some(asked) = self.asked.take(ticket) {
-                    self.deadlines.remove(&(asked.deadline, ticket));
+                    self.deadlines
+                        .remove(&(asked.deadline, Waits::Asked(ticket)));
                     self.refused(asked, reason);
                 }
             }
@@ -189,6 +212,16 @@ impl Desk {
                 self.tell_write(client, Err(WriteError::Unknown));
             }
         }
+        self.line_up(accepted);
+    }
+
+    /// Puts it at the end, and notes when it is in more of a hurry than those before it.
+    fn line_up(&mut self, accepted: Accepted) {
+        let deadline = accepted.deadline;
+        if deadline < self.accepted_until {
+            self.hasty = Some(self.hasty.map_or(deadline, |hasty| hasty.min(deadline)));
+        }
+        self.accepted_until = self.accepted_until.max(deadline);
         self.accepted.push_back(accepted);
     }
 
@@ -236,12 +269,16 @@ impl Desk {
                 Change::Leader(target) => Question::Transfer { target },
             },
         };
-        if self.away.len() >= self.rules.waiting_max {
+        let bytes = asked.request.weight();
+        if self.away.len() >= self.rules.waiting_max
+            || self.away_bytes + bytes > self.rules.waiting_bytes_max && !self.away.is_empty()
+        {
             return self.refuse(asked.request, Refusal::Overloaded);
         }
+        self.away_bytes += bytes;
         self.ticket.0 += 1;
         let ticket = self.ticket;
-        self.deadlines.insert((asked.deadline, ticket));
+        self.deadlines.insert((asked.deadline, Waits::Away(ticket)));
         self.away.insert(ticket, Away { to, asked });
         self.transport.send(Parcel::Ask(Ask {
             from: self.rules.id,
@@ -257,10 +294,11 @@ impl Desk {
         if !self.away.get(&answer.ticket).is_some_and(is_asked) {
             return;
         }
-        let Some(Away { asked, .. }) = self.away.remove(&answer.ticket) else {
+        let Some(asked) = self.take_away(answer.ticket) else {
             return;
         };
-        self.deadlines.remove(&(asked.deadline, answer.ticket));
+        self.deadlines
+            .remove(&(asked.deadline, Waits::Away(answer.ticket)));
         match (asked.request, answer.outcome) {
             (ClientRequest::Write(write), Outcome::Written(answer)) => {
                 self.tell_write(write.client, Ok(answer));
@@ -292,12 +330,22 @@ impl Desk {
         }
     }
 
+    fn take_away(&mut self, ticket: Ticket) -> Option<Asked> {
+        let Away { asked, .. } = self.away.remove(&ticket)?;
+        self.away_bytes -= asked.request.weight();
+        Some(asked)
+    }
+
     // --- What waits for a leader ---
 
     fn park(&mut self, asked: Asked) {
-        if self.parked.len() >= self.rules.waiting_max {
+        let bytes = asked.request.weight();
+        if self.parked.len() >= self.rules.waiting_max
+            || self.parked_bytes + bytes > self.rules.waiting_bytes_max && !self.parked.is_empty()
+        {
             return self.refuse(asked.request, Refusal::Overloaded);
         }
+        self.parked_bytes += bytes;
         self.parked.push_back(asked);
     }
 
@@ -308,6 +356,7 @@ impl Desk {
 
     /// What waited for a leader, to be tried again.
     pub(super) fn unpark(&mut self) -> VecDeque<Asked> {
+        self.parked_bytes = 0;
         std::mem::take(&mut self.parked)
     }
 
@@ -335,7 +384,7 @@ impl Desk {
     pub(super) fn deadline(&self) -> Option<Time> {
         let accepted = self.accepted.front().map(|accepted| accepted.deadline);
         let others = self.deadlines.first().map(|(deadline, _)| *deadline);
-        accepted.into_iter().chain(others).min()
+        accepted.into_iter().chain(others).chain(self.hasty).min()
     }
 
     /// Gives up what has waited too long.
@@ -347,21 +396,42 @@ impl Desk {
                 self.tell_write(client, Err(WriteError::Unknown));
             }
         }
-        while let Some((deadline, ticket)) = self.deadlines.first().copied()
+        if self.hasty.is_some_and(|hasty| hasty <= now) {
+            self.expire_hasty(now);
+        }
+        while let Some((deadline, waits)) = self.deadlines.first().copied()
             && deadline <= now
         {
             self.deadlines.pop_first();
-            if let Some(away) = self.away.remove(&ticket) {
-                self.lose(away.asked.request);
-            } else if let Some(asked) = self.asked.take(ticket) {
-                self.refuse(asked.request, Refusal::NotLeader(None));
+            match waits {
+                Waits::Away(ticket) => {
+                    if let Some(asked) = self.take_away(ticket) {
+                        self.lose(asked.request);
+                    }
+                }
+                Waits::Asked(ticket) => {
+                    if let Some(asked) = self.asked.take(ticket) {
+                        self.refuse(asked.request, Refusal::NotLeader(None));
+                    }
+                }
             }
         }
         for asked in self.unpark() {
             if asked.deadline <= now {
                 self.refuse(asked.request, Refusal::NotLeader(None));
             } else {
-                self.parked.push_back(asked);
+                self.park(asked);
+            }
+        }
+    }
+
+    fn expire_hasty(&mut self, now: Time) {
+        (self.hasty, self.accepted_until) = (None, Time::default());
+        for accepted in std::mem::take(&mut self.accepted) {
+            if accepted.deadline <= now {
+                self.tell_write(accepted.client, Err(WriteError::Unknown));
+            } else {
+                self.line_up(accepted);
             }
         }
     }

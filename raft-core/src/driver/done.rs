@@ -21,8 +21,10 @@ pub(super) enum Done {
     Captured { index: Index, capture: Capture },
     /// A snapshot was written, or could not be.
     Taken(Result<(Arc<SnapshotMeta>, LogUsage), PortError>),
-    /// The fetch of the snapshot that ends at `ordered` brought this one, or failed.
+    /// The fetch of this number, of the snapshot that ends at `ordered`, brought this one, or
+    /// failed.
     Received {
+        number: u64,
         ordered: Index,
         outcome: Result<Arc<SnapshotMeta>, PortError>,
     },

@@ -9,9 +9,10 @@ use super::error::{SnapshotError, StopReason};
 use super::request::{Change, ChangeRequest, Client, ClientRequest, Order, Request, WriteRequest};
 use super::run::Run;
 use super::status::NodeStatus;
+use crate::entry::SnapshotMeta;
 use crate::event::{Event, Observation};
 use crate::port::{Answer, Ask, ClusterView, Outcome, Parcel, PortError, Question};
-use crate::types::Time;
+use crate::types::{Index, Time};
 
 impl Run {
     /// A lane has done something.
@@ -33,6 +34,7 @@ impl Run {
                 let index = meta.last.index;
                 tracing::info!(node = %self.id(), %index, "snapshot taken");
                 self.snapshot_trouble = None;
+                self.publisher.is_urgent = true;
                 self.step(now, Event::SnapshotTaken(meta));
                 let compact = self.taking.taken(index, usage, now);
                 self.step(now, compact);
@@ -42,35 +44,52 @@ impl Run {
                 self.taking
                     .failed(&SnapshotError::Failed(Arc::new(error)), now);
             }
-            Done::Received { ordered, outcome } => {
-                if self
-                    .snapshots
-                    .fetching
-                    .as_ref()
-                    .is_some_and(|(last, _)| *last == ordered)
-                {
-                    self.snapshots.fetching = None;
-                }
-                match outcome {
-                    Ok(meta) => {
-                        let index = meta.last.index;
-                        tracing::info!(node = %self.id(), %index, "snapshot received");
-                        self.snapshot_trouble = None;
-                        self.taking.received(index, now);
-                        self.step(now, Event::SnapshotReceived(meta));
-                        if index != ordered {
-                            // A newer one than offered: the offer itself was not met.
-                            self.step(now, Event::SnapshotFailed(ordered));
-                        }
-                    }
-                    Err(error) => {
-                        self.trouble("could not be fetched", &error);
-                        self.step(now, Event::SnapshotFailed(ordered));
-                    }
-                }
+            Done::Received {
+                number,
+                ordered,
+                outcome,
+            } => {
+                let is_wanted = self.snapshots.ended(number);
+                self.received(now, ordered, is_wanted, outcome);
             }
-            Done::Broken(reason) => self.stop = Some(reason),
+            Done::Broken(reason) => self.stop_for(reason),
         }
+    }
+
+    /// A snapshot is here, or can't be had. One that was called off may be here all the same.
+    fn received(
+        &mut self,
+        now: Time,
+        ordered: Index,
+        is_wanted: bool,
+        outcome: Result<Arc<SnapshotMeta>, PortError>,
+    ) {
+        let met = match outcome {
+            Ok(meta) => {
+                let index = meta.last.index;
+                tracing::info!(node = %self.id(), %index, "snapshot received");
+                self.snapshot_trouble = None;
+                self.publisher.is_urgent = true;
+                self.taking.received(index, now);
+                self.step(now, Event::SnapshotReceived(meta));
+                index == ordered
+            }
+            Err(error) => {
+                if is_wanted {
+                    self.trouble("could not be fetched", &error);
+                }
+                false
+            }
+        };
+        // A newer one than offered is no answer to the offer.
+        if is_wanted && !met {
+            self.step(now, Event::SnapshotFailed(ordered));
+        }
+    }
+
+    /// The first reason counts: what comes after it may be its consequence.
+    fn stop_for(&mut self, reason: StopReason) {
+        self.stop.get_or_insert(reason);
     }
 
     /// A client of this process, or an operator.
@@ -89,7 +108,7 @@ impl Run {
             Request::Order(Order::Snapshot(waiting)) => self.taking.order(waiting),
             Request::Order(Order::AbortChange) => self.step(now, Event::AbortMembershipChange),
             Request::Order(Order::Campaign) => self.step(now, Event::Campaign),
-            Request::Order(Order::Stop) => self.stop = Some(StopReason::Told),
+            Request::Order(Order::Stop) => self.stop_for(StopReason::Told),
         }
     }
 
@@ -100,6 +119,7 @@ impl Run {
             ClientRequest::Change(ChangeRequest {
                 change,
                 client: Client::At { node, ticket },
+                is_for_this_node: true,
             })
         };
         let request = match ask.question {
@@ -186,7 +206,8 @@ impl Run {
             raft.durable(),
             raft.applied(),
         ];
-        self.publisher.note(marks);
+        let usage = self.snapshots.store.usage();
+        self.publisher.note((marks, usage));
         if self.publisher.is_due(now) {
             let status = self.status(now);
             self.publisher.publish(now, status);

@@ -220,7 +220,8 @@ impl Node {
         if let Some((id, _)) = members.find(|(_, member)| !member.is_sound()) {
             return Err(ChangeRefused::BadAddress(id));
         }
-        match self.change(Change::Members { based_on, changes }).await? {
+        let change = Change::Members { based_on, changes };
+        match self.change(change, false).await? {
             ChangeDone::Members(index) => Ok(index),
             ChangeDone::Leader => Err(ChangeRefused::Unknown),
         }
@@ -236,14 +237,20 @@ impl Node {
     /// # Errors
     /// When the target did not take over, or can't.
     pub async fn transfer_leadership(&self, target: Option<NodeId>) -> Result<(), ChangeRefused> {
-        self.change(Change::Leader(target)).await.map(|_| ())
+        let change = Change::Leader(target);
+        self.change(change, false).await.map(|_| ())
     }
 
-    async fn change(&self, change: Change) -> Result<ChangeDone, ChangeRefused> {
+    async fn change(
+        &self,
+        change: Change,
+        is_for_this_node: bool,
+    ) -> Result<ChangeDone, ChangeRefused> {
         let (sender, receiver) = oneshot::channel();
         let request = ChangeRequest {
             change,
             client: Client::Here(sender),
+            is_for_this_node,
         };
         let request = Request::Client(ClientRequest::Change(request));
         if self.mailbox.request(request).is_err() {
@@ -285,7 +292,8 @@ impl Node {
         let status = self.status();
         let voters = status.core.membership.1.voters().len();
         if status.stopped.is_none() && status.core.role == RoleName::Leader && voters > 1 {
-            let handed_over = self.transfer_leadership(None).await;
+            // If it leads no more, whoever does shall not hand over for that.
+            let handed_over = self.change(Change::Leader(None), true).await;
             if let Err(error) = handed_over {
                 tracing::info!(node = %self.id, %error, "leadership was not handed over");
             }

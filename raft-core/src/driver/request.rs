@@ -67,6 +67,8 @@ pub(super) struct ReadAnswer {
 pub(super) struct ChangeRequest {
     pub(super) change: Change,
     pub(super) client: Client<ChangeDone, ChangeRefused>,
+    /// It concerns this node alone: nobody else is asked, and no other leader waited for.
+    pub(super) is_for_this_node: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -123,9 +125,8 @@ impl Request {
     /// What its payload weighs.
     pub(super) fn weight(&self) -> usize {
         match self {
-            Self::Client(ClientRequest::Write(write)) => write.command.len(),
-            Self::Client(ClientRequest::Read(read)) => read.query.as_ref().map_or(0, Bytes::len),
-            Self::Client(ClientRequest::Change(_)) | Self::Order(_) => 0,
+            Self::Client(request) => request.weight(),
+            Self::Order(_) => 0,
         }
     }
 
@@ -139,12 +140,21 @@ impl Request {
 }
 
 impl ClientRequest {
+    /// What its payload weighs.
+    pub(super) fn weight(&self) -> usize {
+        match self {
+            Self::Write(write) => write.command.len(),
+            Self::Read(read) => read.query.as_ref().map_or(0, Bytes::len),
+            Self::Change(_) => 0,
+        }
+    }
+
     /// Whether it may wait here or be passed on: what was passed on once is not passed on again.
     pub(super) const fn is_of_here(&self) -> bool {
         match self {
             Self::Write(write) => write.client.is_here(),
             Self::Read(_) => true,
-            Self::Change(change) => change.client.is_here(),
+            Self::Change(change) => change.client.is_here() && !change.is_for_this_node,
         }
     }
 }

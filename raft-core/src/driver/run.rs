@@ -18,6 +18,7 @@ use tokio::time::Sleep;
 use super::apply::{Applier, MachineTask};
 use super::clock::Clock;
 use super::desk::Desk;
+use super::done::Done;
 use super::error::StopReason;
 use super::intake::turn_away;
 use super::lane::Lane;
@@ -38,6 +39,8 @@ const ROUND_REQUESTS_MAX: usize = 256;
 
 /// A running node. All of it is owned by its loop.
 pub(super) struct Run {
+    /// First, for it is dropped first.
+    pub(super) _door: Door,
     pub(super) raft: Raft,
     pub(super) mailbox: Arc<Mailbox>,
     pub(super) transport: Arc<dyn Transport>,
@@ -55,6 +58,21 @@ pub(super) struct Run {
     pub(super) stop: Option<StopReason>,
     pub(super) out: Output,
     pub(super) recording: Recording,
+}
+
+/// Closes when the loop is gone, however that came about: a panic, or the end of the runtime. A
+/// request that nobody looks at any more must not get in, nor wait on.
+pub(super) struct Door {
+    pub(super) mailbox: Arc<Mailbox>,
+    pub(super) transport: Arc<dyn Transport>,
+}
+
+impl Drop for Door {
+    fn drop(&mut self) {
+        self.transport.stop();
+        // Dropped, each request learns that its outcome is unknown.
+        drop(self.mailbox.close());
+    }
 }
 
 /// When the loop wakes up by itself.
@@ -257,9 +275,9 @@ impl Run {
     }
 
     async fn end(self, reason: StopReason, batch: Batch) -> StopReason {
-        tracing::info!(node = %self.id(), %reason, "stopped");
         self.transport.stop();
         let rest = self.mailbox.close();
+        self.snapshots.close().await;
         let (machine, log) = (self.machine, self.log);
         // What the lanes were given is finished: nobody is told that it is lost when it is not.
         let closing = spawn_blocking(move || {
@@ -272,6 +290,27 @@ impl Run {
             turn_away(&self.desk, request);
         }
         self.desk.close();
+        let mut done = rest.done;
+        done.append(&mut self.mailbox.close().done);
+        let reason = last_word(reason, done);
+        tracing::info!(node = %self.raft.id(), %reason, "stopped");
         reason
+    }
+}
+
+/// A node that was told to stop, and failed before it did, has failed.
+fn last_word(reason: StopReason, done: Vec<Done>) -> StopReason {
+    let broken = done.into_iter().find_map(|done| match done {
+        Done::Broken(reason) => Some(reason),
+        Done::Persisted(_)
+        | Done::Fetched { .. }
+        | Done::Applied { .. }
+        | Done::Captured { .. }
+        | Done::Taken(_)
+        | Done::Received { .. } => None,
+    });
+    match (reason, broken) {
+        (StopReason::Told, Some(broken)) => broken,
+        (reason, _) => reason,
     }
 }

@@ -20,17 +20,19 @@ use super::lane::{Lane, message_of};
 use super::mailbox::Mailbox;
 use super::node::Node;
 use super::recording::Recording;
-use super::run::{Run, Timing};
+use super::run::{Door, Run, Timing};
 use super::snapshots::Snapshots;
 use super::status::{Epitaph, NodeStatus, Publisher};
 use super::take::Taking;
 use super::writer::{SharedStore, Writer};
 use crate::Raft;
 use crate::compaction::Compactor;
+use crate::config::ConfigError;
 use crate::entry::Recovered;
 use crate::event::Output;
 use crate::port::{
-    Inbox, LogStore, Parcel, PortError, PortErrorKind, SnapshotSource, StateMachine, Transport,
+    Framing, Inbox, LogStore, Parcel, PortError, PortErrorKind, SnapshotSource, StateMachine,
+    Transport,
 };
 use crate::types::Incarnation;
 
@@ -60,6 +62,22 @@ fn check(config: &NodeConfig) -> Result<(), StartError> {
     config.raft.validate()?;
     let policy = config.compaction.validate();
     policy.map_err(StartError::Compaction)?;
+    let rules = [
+        (
+            config.request_timeout.is_zero(),
+            "request_timeout",
+            "above zero",
+        ),
+        (config.requests_max == 0, "requests_max", "above zero"),
+        (
+            config.tick_grid > config.raft.heartbeat_interval,
+            "tick_grid",
+            "at most the heartbeat interval, or heartbeats come late",
+        ),
+    ];
+    if let Some((_, field, must)) = rules.into_iter().find(|(is_broken, _, _)| *is_broken) {
+        return Err(ConfigError { field, must }.into());
+    }
     let Founding::Members(members) = &config.founding else {
         return Ok(());
     };
@@ -153,32 +171,26 @@ fn assemble(
         snapshot_trouble: None,
         stopped: None,
     });
-    let rules = DeskRules {
-        id: config.id,
-        framing,
-        clock,
-        forwards: config.forward == Forward::ToLeader,
-        waiting_max: config.requests_max,
-        // Microseconds since 1970: no process asks so often that it overtakes the clock.
-        ticket_first: clock.wall_ms(now) * 1000,
-    };
     let recording = Recording::of(config).map_err(|source| StartError::Port {
         port: "the flight recorder",
         source: PortError::io("opening it", source),
     })?;
     let run = Run {
+        _door: Door {
+            mailbox: Arc::clone(&mailbox),
+            transport: Arc::clone(transport),
+        },
         log: Lane::open(config.lanes, writer, &mailbox).map_err(no_thread)?,
         machine: Lane::open(config.lanes, applier, &mailbox).map_err(no_thread)?,
         reads_held,
-        snapshots: Snapshots {
-            store: store.clone(),
-            mailbox: Arc::clone(&mailbox),
-            transport: Arc::clone(transport),
-            bytes_per_second: config.snapshot_bytes_per_second,
-            fetching: None,
-        },
+        snapshots: Snapshots::new(
+            store.clone(),
+            &mailbox,
+            transport,
+            config.snapshot_bytes_per_second,
+        ),
         taking: Taking::new(Compactor::new(config.compaction, config.id, snapshot, now)),
-        desk: Desk::new(rules, Arc::clone(transport)),
+        desk: Desk::new(desk_rules(config, framing, clock), Arc::clone(transport)),
         timing: timing(config),
         is_other_life: false,
         snapshot_trouble: None,
@@ -205,6 +217,19 @@ fn assemble(
     Ok((run, node, epitaph))
 }
 
+fn desk_rules(config: &NodeConfig, framing: Framing, clock: Clock) -> DeskRules {
+    DeskRules {
+        id: config.id,
+        framing,
+        clock,
+        forwards: config.forward == Forward::ToLeader,
+        waiting_max: config.requests_max,
+        waiting_bytes_max: config.requests_bytes_max,
+        // Clocks can be set back; half of all numbers leave room to count on.
+        ticket_first: drawn() >> 1,
+    }
+}
+
 fn timing(config: &NodeConfig) -> Timing {
     Timing {
         grid: config.tick_grid,
@@ -220,7 +245,6 @@ fn timing(config: &NodeConfig) -> Timing {
 
 /// Runs the loop, and says how it ended, even if it panicked.
 fn supervise(run: Run, epitaph: Epitaph) {
-    let (mailbox, transport) = (Arc::clone(&run.mailbox), Arc::clone(&run.transport));
     tokio::spawn(async move {
         let reason = match tokio::spawn(run.run()).await {
             Ok(reason) => reason,
@@ -228,9 +252,6 @@ fn supervise(run: Run, epitaph: Epitaph) {
                 let panic = error.into_panic();
                 let message = message_of(panic.as_ref());
                 tracing::error!(message, "the node's loop panicked");
-                transport.stop();
-                // Dropped, each request learns that its outcome is unknown.
-                drop(mailbox.close());
                 StopReason::Panicked {
                     lane: "loop",
                     message,

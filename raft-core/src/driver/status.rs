@@ -15,6 +15,9 @@ use crate::types::{Incarnation, Index, Time};
 
 /// Changes that are not of note are published this often at most.
 pub(super) const INTERVAL: Duration = Duration::from_millis(20);
+/// After so long a node that is awake publishes in any case: how long others were silent, and what
+/// they have, is news that no mark of its own tells.
+const REFRESH: Duration = Duration::from_secs(1);
 
 /// A node at a glance.
 #[derive(Clone, Debug)]
@@ -69,8 +72,9 @@ impl StatusWatch {
     }
 }
 
-/// The end of the log, the commit index, how far the log is durable, and what is applied.
-type Marks = [Index; 4];
+/// The end of the log, the commit index, how far the log is durable, what is applied, and how much
+/// the log holds.
+type Marks = ([Index; 4], LogUsage);
 
 /// Publishes the status, neither too late nor too often.
 pub(super) struct Publisher {
@@ -105,7 +109,8 @@ impl Publisher {
 
     /// Whether to publish now.
     pub(super) fn is_due(&self, now: Time) -> bool {
-        self.is_urgent || self.is_stale && now.since(self.last) >= INTERVAL
+        let age = now.since(self.last);
+        self.is_urgent || self.is_stale && age >= INTERVAL || age >= REFRESH
     }
 
     /// When to publish if nothing else happens.
