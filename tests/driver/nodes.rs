@@ -4,12 +4,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use raft_core::driver::{Lanes, NodeStatus, StopReason};
+use raft_core::driver::{Lanes, NodeStatus, StartError, StopReason};
 use raft_core::event::RoleName;
-use raft_core::port::{Capture, Committed, PortError, SnapshotSource, StateMachine};
-use raft_core::{Index, Node, NodeConfig, NodeId};
+use raft_core::port::{
+    Capture, Committed, Inbox, LogStore, Parcel, PortError, SnapshotSource, StateMachine, Transport,
+};
+use raft_core::{Consistency, Index, Membership, Message, Node, NodeConfig, NodeId, Position};
 use raft_log::{MemoryDisk, MemoryLog};
-use raft_net::UnreliableNet;
+use raft_net::{UnreliableNet, UnreliableTransport};
 
 /// A machine that keeps every command; its answer is how many there are.
 #[derive(Default)]
@@ -50,30 +52,93 @@ impl StateMachine for Journal {
     }
 }
 
+/// Sees every parcel that a node sends; what it says false to is lost.
+pub(crate) type Sieve = Arc<dyn Fn(&Parcel) -> bool + Send + Sync>;
+
+/// Whether it is a message that makes a log longer.
+pub(crate) fn brings_entries(parcel: &Parcel) -> bool {
+    let Parcel::Consensus(envelope) = parcel else {
+        return false;
+    };
+    matches!(&envelope.message, Message::AppendEntries(append) if !append.entries.is_empty())
+}
+
+struct Sieved {
+    transport: UnreliableTransport,
+    sieve: Sieve,
+}
+
+impl Transport for Sieved {
+    fn start(&self, inbox: Arc<dyn Inbox>) -> Result<(), PortError> {
+        self.transport.start(inbox)
+    }
+
+    fn stop(&self) {
+        self.transport.stop();
+    }
+
+    fn members(&self, members: &Membership) {
+        self.transport.members(members);
+    }
+
+    fn send(&self, parcel: Parcel) {
+        if (self.sieve)(&parcel) {
+            self.transport.send(parcel);
+        }
+    }
+
+    fn open_snapshot(
+        &self,
+        from: NodeId,
+        last: Position,
+    ) -> Result<Box<dyn SnapshotSource>, PortError> {
+        self.transport.open_snapshot(from, last)
+    }
+}
+
 /// The cluster.
 pub(crate) struct Nodes {
     pub(crate) net: UnreliableNet,
+    /// That of nodes that are started from now on.
+    pub(crate) sieve: Sieve,
     size: u64,
     disks: Vec<MemoryDisk>,
     /// `None` while a node is down.
     running: Vec<Option<Node>>,
     seed: u64,
+    is_quick: bool,
 }
 
 impl Nodes {
     /// A cluster of so many, all running.
     pub(crate) async fn start(size: u64) -> Self {
+        Self::start_as(size, false).await
+    }
+
+    /// One with short timeouts, for a clock that runs.
+    pub(crate) async fn start_quick(size: u64) -> Self {
+        Self::start_as(size, true).await
+    }
+
+    async fn start_as(size: u64, is_quick: bool) -> Self {
         let mut nodes = Self {
             net: UnreliableNet::new(size),
+            sieve: Arc::new(|_| true),
             size,
             disks: (0..size).map(|_| MemoryDisk::default()).collect(),
             running: (0..size).map(|_| None).collect(),
             seed: 0,
+            is_quick,
         };
         for id in 1..=size {
             nodes.restart(id).await;
         }
         nodes
+    }
+
+    /// So many found the cluster, once the test starts them.
+    pub(crate) const fn founded_by(&mut self, size: u64) {
+        self.size = size;
     }
 
     /// The settings that nodes are started with, unless a test wants others.
@@ -83,6 +148,11 @@ impl Nodes {
         let mut config = NodeConfig::founding(NodeId(id), members);
         config.lanes = Lanes::Inline;
         config.raft.seed = self.seed;
+        if self.is_quick {
+            config.raft.heartbeat_interval = Duration::from_millis(30);
+            config.raft.election_timeout_min = Duration::from_millis(300);
+            config.raft.election_timeout_max = Duration::from_millis(500);
+        }
         config
     }
 
@@ -92,16 +162,42 @@ impl Nodes {
     }
 
     pub(crate) async fn start_with(&mut self, config: NodeConfig) {
-        let id = config.id;
-        let place = place(id.0);
-        if place == self.running.len() {
+        let log = self.log(config.id.0);
+        self.start_on(config, log, Journal::default()).await;
+    }
+
+    /// The log of a node, opened anew: it belongs to whoever opened it last.
+    pub(crate) fn log(&mut self, id: u64) -> MemoryLog {
+        while place(id) >= self.running.len() {
             self.disks.push(MemoryDisk::default());
             self.running.push(None);
         }
-        let log = MemoryLog::on(&self.disks[place]);
-        let endpoint = self.net.endpoint(name(id.0), id);
-        let node = Node::start(config, log, endpoint, Journal::default()).await;
-        self.running[place] = Some(node.expect("starts"));
+        MemoryLog::on(&self.disks[place(id)])
+    }
+
+    /// Starts a node on a log and with a machine of the test's own.
+    pub(crate) async fn start_on(
+        &mut self,
+        config: NodeConfig,
+        log: impl LogStore + 'static,
+        machine: impl StateMachine + 'static,
+    ) {
+        let id = config.id.0;
+        let node = self.try_start(config, log, machine).await;
+        self.running[place(id)] = Some(node.expect("starts"));
+    }
+
+    pub(crate) async fn try_start(
+        &self,
+        config: NodeConfig,
+        log: impl LogStore + 'static,
+        machine: impl StateMachine + 'static,
+    ) -> Result<Node, StartError> {
+        let transport = Sieved {
+            transport: self.net.endpoint(name(config.id.0), config.id),
+            sieve: Arc::clone(&self.sieve),
+        };
+        Node::start(config, log, transport, machine).await
     }
 
     pub(crate) fn node(&self, id: u64) -> &Node {
@@ -150,9 +246,49 @@ impl Nodes {
         self.leader_among(&up).await
     }
 
+    /// Makes this node lead.
+    pub(crate) async fn lead(&self, id: u64) {
+        for _ in 0..100 {
+            let leader = self.leader().await;
+            if leader == id {
+                return;
+            }
+            drop(
+                self.node(leader)
+                    .transfer_leadership(Some(NodeId(id)))
+                    .await,
+            );
+        }
+        panic!("node {id} does not lead");
+    }
+
+    /// It has stopped by itself.
+    pub(crate) fn forget(&mut self, id: u64) {
+        self.running[place(id)] = None;
+    }
+
+    /// All commands that were applied, one a line, as any node must see them.
+    pub(crate) async fn lines(&self, id: u64) -> String {
+        let answer = self.node(id).read("", Consistency::Linearizable).await;
+        String::from_utf8(answer.expect("a leader").to_vec()).expect("text")
+    }
+
+    /// A cluster whose settings the test changes.
+    pub(crate) async fn start_each(size: u64, change: impl Fn(&mut NodeConfig)) -> Self {
+        let mut nodes = Self::start(0).await;
+        nodes.founded_by(size);
+        for id in 1..=size {
+            let mut config = nodes.config(id);
+            change(&mut config);
+            nodes.start_with(config).await;
+        }
+        nodes
+    }
+
     /// Waits until a node has applied as much as another.
     pub(crate) async fn caught_up(&self, id: u64, with: u64) {
-        let wanted = self.status(with).core.commit;
+        let wanted = self.node(with).barrier(Consistency::Local).await;
+        let wanted = wanted.expect("it runs");
         let mut watch = self.node(id).watch_status();
         let status = watch.until(|status| status.applied() >= wanted).await;
         status.expect("it runs on");

@@ -8,11 +8,6 @@ use tokio::time::Instant;
 
 use crate::nodes::Nodes;
 
-async fn lines(nodes: &Nodes, id: u64) -> String {
-    let answer = nodes.node(id).read("", Consistency::Linearizable).await;
-    String::from_utf8(answer.expect("a leader").to_vec()).expect("text")
-}
-
 #[tokio::test(start_paused = true)]
 async fn a_write_at_any_node_is_read_at_any_node() {
     let nodes = Nodes::start(3).await;
@@ -21,7 +16,7 @@ async fn a_write_at_any_node_is_read_at_any_node() {
         assert_eq!(answer.expect("written"), id.to_string());
     }
     for id in 1..=3 {
-        assert_eq!(lines(&nodes, id).await, "from 1\nfrom 2\nfrom 3");
+        assert_eq!(nodes.lines(id).await, "from 1\nfrom 2\nfrom 3");
     }
 }
 
@@ -32,7 +27,7 @@ async fn a_single_node_serves_alone_and_remembers() {
     assert!(matches!(nodes.crash(1).await, StopReason::Told));
     nodes.restart(1).await;
     nodes.node(1).write("b").await.expect("written");
-    assert_eq!(lines(&nodes, 1).await, "a\nb");
+    assert_eq!(nodes.lines(1).await, "a\nb");
 }
 
 #[tokio::test(start_paused = true)]
@@ -52,7 +47,7 @@ async fn the_leader_is_gone_and_nothing_else() {
     );
     assert_ne!(nodes.leader().await, first);
     nodes.restart(first).await;
-    assert_eq!(lines(&nodes, first).await, "before\nafter");
+    assert_eq!(nodes.lines(first).await, "before\nafter");
 }
 
 #[tokio::test(start_paused = true)]
