@@ -10,8 +10,9 @@ use std::thread::{self, JoinHandle};
 
 use super::config::Lanes;
 use super::done::Done;
-use super::error::StopReason;
+use super::error::{StartError, StopReason};
 use super::mailbox::Mailbox;
+use crate::port::PortError;
 
 /// What is done in a lane.
 pub(super) trait Work: Send + 'static {
@@ -49,7 +50,7 @@ impl<W: Work> Lane<W> {
         lanes: Lanes,
         worker: W,
         mailbox: &Arc<Mailbox>,
-    ) -> Result<Self, std::io::Error> {
+    ) -> Result<Self, StartError> {
         let mailbox = Arc::clone(mailbox);
         let place = match lanes {
             Lanes::Inline => Place::Inline {
@@ -62,7 +63,11 @@ impl<W: Work> Lane<W> {
                 let theirs = Arc::clone(&queue);
                 let thread = thread::Builder::new()
                     .name(format!("raft-{}", W::NAME))
-                    .spawn(move || work(worker, &theirs, &mailbox))?;
+                    .spawn(move || work(worker, &theirs, &mailbox))
+                    .map_err(|source| StartError::Port {
+                        port: "the system",
+                        source: PortError::io("starting a thread", source),
+                    })?;
                 Place::Thread {
                     queue,
                     thread: Some(thread),

@@ -2,10 +2,14 @@
 //!
 //! So the loop reads the same with and without the feature `recorder`.
 
+use super::config::NodeConfig;
+use super::error::StartError;
 #[cfg(feature = "recorder")]
 use super::recorder::FlightRecorder;
 use crate::Raft;
 use crate::event::{Event, Output};
+#[cfg(feature = "recorder")]
+use crate::port::PortError;
 use crate::types::Time;
 
 /// Sees what the core is told, and what it says, if anybody wants to know later.
@@ -17,12 +21,14 @@ pub(super) struct Recording {
 
 #[cfg(feature = "recorder")]
 impl Recording {
-    pub(super) fn of(config: &super::NodeConfig) -> Result<Self, std::io::Error> {
-        let open = |(dir, bytes_max)| FlightRecorder::open(dir, bytes_max);
-        let recorder = config.recorder.as_ref().map(|(dir, bytes)| (dir, *bytes));
-        Ok(Self {
-            recorder: recorder.map(open).transpose()?,
-        })
+    pub(super) fn of(config: &NodeConfig) -> Result<Self, StartError> {
+        let open = |(dir, bytes_max): &(_, _)| FlightRecorder::open(dir, *bytes_max);
+        let recorder = config.recorder.as_ref().map(open).transpose();
+        let recorder = recorder.map_err(|source| StartError::Port {
+            port: "the flight recorder",
+            source: PortError::io("opening it", source),
+        })?;
+        Ok(Self { recorder })
     }
 
     pub(super) fn begin(&mut self, now: Time, raft: &Raft) {
@@ -51,7 +57,7 @@ impl Recording {
     reason = "the same signatures as with the feature"
 )]
 impl Recording {
-    pub(super) fn of(_: &super::NodeConfig) -> Result<Self, std::io::Error> {
+    pub(super) fn of(_: &NodeConfig) -> Result<Self, StartError> {
         Ok(Self::default())
     }
 

@@ -157,31 +157,15 @@ fn assemble(
     let ways = (Arc::clone(&mailbox), Arc::clone(transport));
     let applier = Applier::new(config.id, machine, applied, store.clone(), ways);
     let reads_held = applier.reads_held();
-    let no_thread = |source| StartError::Port {
-        port: "the system",
-        source: PortError::io("starting a thread", source),
-    };
     let writer = Writer::new(store.clone(), Arc::clone(&mailbox));
-    let (publisher, watch) = Publisher::new(NodeStatus {
-        core: raft.status(now),
-        incarnation: raft.incarnation(),
-        is_other_life: false,
-        log: store.usage(),
-        parcels_dropped: 0,
-        snapshot_trouble: None,
-        stopped: None,
-    });
-    let recording = Recording::of(config).map_err(|source| StartError::Port {
-        port: "the flight recorder",
-        source: PortError::io("opening it", source),
-    })?;
+    let (publisher, watch) = Publisher::new(NodeStatus::first(&raft, store.usage(), now));
     let run = Run {
         _door: Door {
             mailbox: Arc::clone(&mailbox),
             transport: Arc::clone(transport),
         },
-        log: Lane::open(config.lanes, writer, &mailbox).map_err(no_thread)?,
-        machine: Lane::open(config.lanes, applier, &mailbox).map_err(no_thread)?,
+        log: Lane::open(config.lanes, writer, &mailbox)?,
+        machine: Lane::open(config.lanes, applier, &mailbox)?,
         reads_held,
         snapshots: Snapshots::new(
             store.clone(),
@@ -201,7 +185,7 @@ fn assemble(
         publisher,
         clock,
         out,
-        recording,
+        recording: Recording::of(config)?,
     };
     let inbox = NodeInbox {
         mailbox: Arc::clone(&mailbox),

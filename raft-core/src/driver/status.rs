@@ -9,6 +9,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use super::error::StopReason;
+use crate::Raft;
 use crate::consensus::Status;
 use crate::port::LogUsage;
 use crate::types::{Incarnation, Index, Time};
@@ -149,6 +150,19 @@ impl Epitaph {
 }
 
 impl NodeStatus {
+    /// That of a node that has just started.
+    pub(super) fn first(raft: &Raft, log: LogUsage, now: Time) -> Self {
+        Self {
+            core: raft.status(now),
+            incarnation: raft.incarnation(),
+            is_other_life: false,
+            log,
+            parcels_dropped: 0,
+            snapshot_trouble: None,
+            stopped: None,
+        }
+    }
+
     /// What the machine of the node has applied.
     #[must_use]
     pub const fn applied(&self) -> Index {

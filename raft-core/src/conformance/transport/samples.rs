@@ -22,8 +22,8 @@ use crate::types::{Incarnation, Index, NodeId, Position, Round, Term, Ticket};
 /// More than fits into any buffer of a socket.
 const LARGE_BYTES: usize = 1 << 20;
 
-/// Far beyond what anybody counts to. A transport may refuse still larger numbers, since a node adds
-/// to what it is told.
+/// Far beyond what anybody counts to. A transport may refuse still larger numbers, since a node
+/// adds to what it is told.
 const FAR: Index = Index(1 << 62);
 
 const POSITION: Position = Position::new(Term(3), FAR);
