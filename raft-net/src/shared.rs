@@ -7,9 +7,9 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use raft_core::membership::Membership;
-use raft_core::port::{Inbox, Parcel};
-use raft_core::{GroupId, NodeId};
-use tokio::sync::Semaphore;
+use raft_core::port::{Inbox, Outcome, Parcel};
+use raft_core::{GroupId, NodeId, Ticket};
+use tokio::sync::{Semaphore, oneshot};
 
 use crate::addresses::Addresses;
 use crate::bulk::Throttle;
@@ -44,6 +44,8 @@ pub(crate) struct Shared {
 pub(crate) struct Group {
     /// Where its parcels go. Held while one is delivered, so that none is once it is taken away.
     inbox: RwLock<Option<Arc<dyn Inbox>>>,
+    /// Who waits for an answer without being the group's node: whom was asked, and where to put it.
+    guests: Mutex<BTreeMap<Ticket, (NodeId, oneshot::Sender<Outcome>)>>,
 }
 
 impl Shared {
@@ -204,6 +206,9 @@ impl Shared {
 }
 
 impl Group {
+    /// So many guests wait for an answer at most.
+    const GUESTS_MAX: usize = 1024;
+
     /// Delivers there from now on; nowhere if `None`.
     pub(crate) fn set_inbox(&self, inbox: Option<Arc<dyn Inbox>>) {
         let former = std::mem::replace(&mut *write(&self.inbox), inbox);
@@ -216,14 +221,57 @@ impl Group {
         read(&self.inbox).clone()
     }
 
+    /// The node's answer under that ticket is not for the inbox. False if too many wait for one.
+    pub(crate) fn expect_for_guest(
+        &self,
+        ticket: Ticket,
+        from: NodeId,
+        sender: oneshot::Sender<Outcome>,
+    ) -> bool {
+        let mut guests = lock(&self.guests);
+        if guests.len() >= Self::GUESTS_MAX {
+            return false;
+        }
+        guests.insert(ticket, (from, sender));
+        true
+    }
+
+    /// Nobody waits for the answer under that ticket any more.
+    pub(crate) fn forget_guest(&self, ticket: Ticket) {
+        lock(&self.guests).remove(&ticket);
+    }
+
     /// Delivers the parcel, if there is anybody to take it. Says whether there was.
     pub(crate) fn deliver(&self, parcel: Parcel) -> bool {
+        let Some(parcel) = self.deliver_to_guest(parcel) else {
+            return true;
+        };
         let inbox = read(&self.inbox);
         let Some(inbox) = inbox.as_ref() else {
             return false;
         };
         inbox.deliver(parcel);
         true
+    }
+
+    /// Gives the parcel back if it is for no guest.
+    fn deliver_to_guest(&self, parcel: Parcel) -> Option<Parcel> {
+        let Parcel::Answer(answer) = parcel else {
+            return Some(parcel);
+        };
+        let mut guests = lock(&self.guests);
+        match guests.remove(&answer.ticket) {
+            Some((from, sender)) if from == answer.from => {
+                // A guest that has just left wants no answer.
+                drop(sender.send(answer.outcome));
+                None
+            }
+            Some(other) => {
+                guests.insert(answer.ticket, other);
+                Some(Parcel::Answer(answer))
+            }
+            None => Some(Parcel::Answer(answer)),
+        }
     }
 }
 
