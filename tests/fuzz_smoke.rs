@@ -4,6 +4,8 @@
 //! `UPDATE_SEEDS=1 cargo test -p raft-tests --test fuzz_smoke` writes the seeds anew. This file
 //! does not know what the targets do; `tests/fuzz/` runs them for as long as one likes.
 
+#[path = "fuzz_smoke/dns_seeds.rs"]
+mod dns_seeds;
 #[path = "fuzz_smoke/log_seeds.rs"]
 mod log_seeds;
 #[path = "fuzz_smoke/wire_seeds.rs"]
@@ -53,6 +55,7 @@ fn seeds_are_what_we_encode() {
 /// The seeds of each target, in the order of their names.
 fn seeds() -> Vec<(&'static str, Vec<Vec<u8>>)> {
     let mut seeds = log_seeds::all();
+    seeds.extend(dns_seeds::all());
     seeds.extend(wire_seeds::all());
     seeds.sort();
     seeds

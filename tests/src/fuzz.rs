@@ -9,10 +9,13 @@
 mod damage;
 #[path = "fuzz/disk.rs"]
 mod disk;
+#[path = "fuzz/dns.rs"]
+mod dns;
 #[path = "fuzz/wire.rs"]
 mod wire;
 
 pub use damage::damage;
+pub use dns::dns;
 pub use wire::{bulk, frame, handshake, parcel};
 
 use bytes::Bytes;
@@ -27,11 +30,12 @@ use raft_log::snapshot::{decode_manifest, encode_manifest};
 pub type Target = fn(&[u8]);
 
 /// All targets by name.
-pub const TARGETS: [(&str, Target); 11] = [
+pub const TARGETS: [(&str, Target); 12] = [
     ("batch", batch),
     ("bulk", bulk),
     ("checkpoint", checkpoint),
     ("damage", damage),
+    ("dns", dns),
     ("frame", frame),
     ("handshake", handshake),
     ("manifest", manifest),
