@@ -167,8 +167,8 @@ pub enum DiscoveryError {
 ///
 /// Only for a store that was never used: `LogStore::recover` says an incarnation of
 /// `Incarnation::UNBOUND`. A used one knows its cluster; its node is just started, and if it is
-/// blank then, looks for members with [`find`] and asks with [`join`]. The node of the `group` must not be started yet; on success it
-/// should be at once, as the others wait for it.
+/// blank then, looks for members with [`find`] and asks with [`join`]. The node of the `group` must
+/// not be started yet; on success it should be at once, as the others wait for it.
 ///
 /// Can be dropped at any time. Then, and after an error, this node says nothing any more.
 ///

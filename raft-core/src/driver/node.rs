@@ -302,6 +302,13 @@ impl Node {
         self.stopped().await
     }
 
+    /// Stops the node without handing over, other handles or not: to its cluster it is as if it had
+    /// crashed, but what was begun here is finished.
+    pub async fn halt(&self) -> StopReason {
+        self.order(Order::Stop);
+        self.stopped().await
+    }
+
     /// Waits until the node has stopped, and says why.
     pub async fn stopped(&self) -> StopReason {
         let stopped = |status: &NodeStatus| status.stopped.is_some();
