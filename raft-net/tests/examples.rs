@@ -3,6 +3,10 @@
 //! It deliberately knows nothing of how they do it. Cargo builds the examples of a package before
 //! it runs all of its tests; to run these alone, build them first: `cargo build --examples`.
 
+/// The tests of the service that the four nodes run.
+#[path = "../examples/four_nodes/bank.rs"]
+mod bank;
+
 use std::env;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
