@@ -1,14 +1,18 @@
-//! Raft as a pure state machine, with the ports through which it meets the world.
+//! Raft as a pure state machine, with the ports through which it meets the world, and the node that
+//! runs it.
 //!
 //! [`Raft`] takes one [`Event`] at a time and appends what it wants done to an [`Output`]. It reads
 //! no clock, draws no randomness but from its seed, touches no disk and never blocks; so a test, a
 //! simulator and a server run exactly the same code. Start with [`event`], which is the whole
 //! contract, then read [`consensus`].
 //!
-//! Feature `sim` adds [`sim`]: a deterministic world of networks, disks, clocks and faults in which
+//! To make a service replicated, implement [`port::StateMachine`], and start a `Node` with it, a log
+//! and a transport: that is feature `driver`, on by default. Without it this crate needs neither
+//! tokio nor threads.
+//!
+//! Feature `sim` adds `sim`: a deterministic world of networks, disks, clocks and faults in which
 //! whole clusters run, ours and those of users. Feature `conformance` adds the suites that every
-//! implementation of a port must pass. Feature `recorder` adds `recorder`: what a core was told is
-//! written down, and replayed bit for bit.
+//! implementation of a port must pass; feature `recorder`, a flight recorder and its replay.
 
 #![forbid(unsafe_code)]
 
