@@ -82,7 +82,12 @@ impl SnapshotSource for RemoteSnapshot {
         let (file, size) = self.find(name)?;
         let mut count = 0;
         while count < buffer.len() && offset + (count as u64) < size {
-            count += self.read_some(file, offset + count as u64, &mut buffer[count..])?;
+            match self.read_some(file, offset + count as u64, &mut buffer[count..]) {
+                Ok(more) => count += more,
+                // What came before the cut is kept. The next read meets the same trouble.
+                Err(_) if count > 0 => break,
+                Err(error) => return Err(error),
+            }
         }
         Ok(count)
     }
