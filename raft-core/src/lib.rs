@@ -6,9 +6,9 @@
 //! simulator and a server run exactly the same code. Start with [`event`], which is the whole
 //! contract, then read [`consensus`].
 //!
-//! To make a service replicated, implement [`port::StateMachine`], and start a `Node` with it, a log
-//! and a transport: that is feature `driver`, on by default. Without it this crate needs neither
-//! tokio nor threads.
+//! To make a service replicated, implement [`port::StateMachine`], and start a `Node` with it, a
+//! log and a transport: that is feature `driver`, on by default. Without it this crate needs
+//! neither tokio nor threads.
 //!
 //! Feature `sim` adds `sim`: a deterministic world of networks, disks, clocks and faults in which
 //! whole clusters run, ours and those of users. Feature `conformance` adds the suites that every
