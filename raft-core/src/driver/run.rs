@@ -275,7 +275,6 @@ impl Run {
     }
 
     async fn end(self, reason: StopReason, batch: Batch) -> StopReason {
-        self.transport.stop();
         let rest = self.mailbox.close();
         self.snapshots.close().await;
         let (machine, log) = (self.machine, self.log);
@@ -290,6 +289,8 @@ impl Run {
             turn_away(&self.desk, request);
         }
         self.desk.close();
+        // Only now: clients at other nodes have their answers, too.
+        self.transport.stop();
         let mut done = rest.done;
         done.append(&mut self.mailbox.close().done);
         let reason = last_word(reason, done);
