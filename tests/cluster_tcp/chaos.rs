@@ -345,25 +345,20 @@ async fn clients_see_registers_whatever_happens_to_nodes_and_ways() {
     for client in clients {
         client.await.expect("clients don't panic");
     }
-    let mut pages = book.open();
-    let Pages {
-        answered,
-        refused,
-        unknown,
-        ..
-    } = *pages;
+    let (counts, acknowledged, named, mut history) = {
+        let mut pages = book.open();
+        let acknowledged = std::mem::take(&mut pages.acknowledged);
+        let named = std::mem::take(&mut pages.named);
+        let counts = [pages.answered, pages.refused, pages.unknown];
+        (counts, acknowledged, named, pages.history.clone())
+    };
+    let [answered, refused, unknown] = counts;
     println!("{answered} answered, {refused} refused, {unknown} unknown");
-    println!("{:?}, leaders {:?}", nemesis.done, nemesis.terms);
+    let Nemesis { terms, done, .. } = nemesis;
+    println!("{done:?}, leaders {terms:?}");
     assert!(answered >= ANSWERED_MIN, "only {answered} answers");
     assert!(refused > 0 && unknown > 0, "nothing was in doubt");
-    assert!(
-        nemesis.terms.len() >= TERMS_MIN,
-        "leaders: {:?}",
-        nemesis.terms
-    );
-    let acknowledged = std::mem::take(&mut pages.acknowledged);
-    let (named, mut history) = (std::mem::take(&mut pages.named), pages.history.clone());
-    drop(pages);
+    assert!(terms.len() >= TERMS_MIN, "leaders: {terms:?}");
     cluster.agree(&cluster.up(), &acknowledged).await;
     for (index, name) in cluster.witness().applied() {
         history.record_index(named[&name], index.0);

@@ -34,16 +34,16 @@ pub(crate) struct Tally {
 impl Load {
     /// So many clients begin to write, each to all nodes that are up in turn.
     pub(crate) fn start(cluster: &Cluster, clients: u64) -> Self {
-        Self::at(cluster, clients, Vec::new())
+        Self::at(cluster, clients, &[])
     }
 
     /// So many clients begin to write, each to these nodes in turn; to all that are up if none is
     /// named.
-    pub(crate) fn at(cluster: &Cluster, clients: u64, nodes: Vec<u64>) -> Self {
+    pub(crate) fn at(cluster: &Cluster, clients: u64, nodes: &[u64]) -> Self {
         let stop = CancellationToken::new();
         let mut set = JoinSet::new();
         for client in 1..=clients {
-            let (cluster, nodes) = (cluster.clone(), nodes.clone());
+            let (cluster, nodes) = (cluster.clone(), nodes.to_vec());
             set.spawn(write(cluster, nodes, client, stop.clone()));
         }
         Self { clients: set, stop }

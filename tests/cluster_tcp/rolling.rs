@@ -93,7 +93,7 @@ async fn all_certificates_and_their_authority_are_changed_and_no_write_fails() {
     // A leader at once, and the same all the while.
     cluster.node(1).campaign();
     let leader = cluster.leader().await;
-    let load = Load::at(&cluster, 4, vec![leader]);
+    let load = Load::at(&cluster, 4, &[leader]);
     let both = format!("{}{}", old.pem, new.pem);
     let steps: [&dyn Fn(u64); 3] = [
         &|id| write(&home(id), "authority.pem", &both),
