@@ -23,6 +23,8 @@ pub struct Hunt {
     seeds: u64,
     /// For mutants of the core, in this order, after the simulator.
     core: Vec<Layer>,
+    /// For mutants of the driver.
+    driver: Vec<Layer>,
     /// For mutants of the log, the cheapest first once they ran without one.
     log: Vec<Layer>,
 }
@@ -70,15 +72,16 @@ impl Hunt {
             executables(&cargo(root, target, &wanted)?)
         };
         let mut core = test(&["raft-core", "--lib"])?;
+        let mut driver = core.clone();
         let mut log = test(&["raft-log", "--lib", "--test", "conformance"])?;
         let mut wanted = vec!["raft-tests", "--test", "paper", "--test", "scenarios"];
         wanted.extend(["--test", "transcripts", "--test", "crash_points"]);
-        wanted.extend(["--test", "log_crash"]);
+        wanted.extend(["--test", "log_crash", "--test", "driver"]);
         for layer in test(&wanted)? {
-            if layer.name == "log_crash" {
-                log.extend(layer.one_by_one()?);
-            } else {
-                core.push(layer);
+            match layer.name.as_str() {
+                "log_crash" => log.extend(layer.one_by_one()?),
+                "driver" => driver.push(layer),
+                _ => core.push(layer),
             }
         }
         let simulate = target.join("release").join("simulate");
@@ -88,6 +91,7 @@ impl Hunt {
             simulate,
             seeds,
             core,
+            driver,
             log,
         })
     }
@@ -104,7 +108,7 @@ impl Hunt {
             None => Ok(()),
             Some(kill) => bail!("without a mutant {} fails: {}", kill.layer, kill.said),
         };
-        self.core.iter().try_for_each(passes)?;
+        self.core.iter().chain(&self.driver).try_for_each(passes)?;
         let mut timed = Vec::new();
         for layer in &self.log {
             let began = Instant::now();
@@ -121,11 +125,17 @@ impl Hunt {
     /// # Errors
     /// When a layer can't be run.
     pub fn hunt(&self, mutant: &Mutant) -> Result<Option<Kill>> {
-        let is_of_log = mutant.file.starts_with("raft-log");
-        if !is_of_log && let Some(kill) = self.simulate(mutant.number)? {
-            return Ok(Some(kill));
-        }
-        for layer in if is_of_log { &self.log } else { &self.core } {
+        let layers = if mutant.file.starts_with("raft-log") {
+            &self.log
+        } else if mutant.file.starts_with("raft-core/src/driver") {
+            &self.driver
+        } else {
+            if let Some(kill) = self.simulate(mutant.number)? {
+                return Ok(Some(kill));
+            }
+            &self.core
+        };
+        for layer in layers {
             if let Some(kill) = self.test(mutant.number, layer)? {
                 return Ok(Some(kill));
             }

@@ -28,7 +28,7 @@ pub fn on(number: u32) -> bool {
 "#;
 
 /// What the woven workspace consists of.
-const PARTS: [&str; 4] = ["Cargo.lock", "raft-core", "raft-log", "tests"];
+const PARTS: [&str; 5] = ["Cargo.lock", "raft-core", "raft-log", "raft-net", "tests"];
 /// The crates that get the switch.
 const SWITCHED: [&str; 2] = ["raft-core", "raft-log"];
 
@@ -93,7 +93,7 @@ fn manifest(root: &Path) -> Result<String> {
             skipping = line.starts_with("[workspace.lints");
         }
         if line.starts_with("members") {
-            woven.push_str("members = [\"raft-core\", \"raft-log\", \"tests\"]\n");
+            woven.push_str("members = [\"raft-core\", \"raft-log\", \"raft-net\", \"tests\"]\n");
         } else if !skipping {
             woven.push_str(line);
             woven.push('\n');
