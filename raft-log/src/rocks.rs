@@ -255,8 +255,8 @@ impl RocksLog {
         }
         self.shape = shape;
         self.commit(batch)?;
-        let hard_states = writes.iter().filter_map(|write| write.hard_state);
-        self.hard_state = hard_states.last().unwrap_or(self.hard_state);
+        let mut hard_states = writes.iter().filter_map(|write| write.hard_state);
+        self.hard_state = hard_states.next_back().unwrap_or(self.hard_state);
         let present = self.present();
         let claimed = self.acknowledged.claim;
         self.is_lost &= !claimed.is_met_by(present.hard_state, present.last);
