@@ -59,6 +59,26 @@ pub enum Message {
 }
 
 impl Message {
+    /// What the entries that it brings weigh; all else is small.
+    #[must_use]
+    pub const fn weight(&self) -> u64 {
+        match self {
+            Self::AppendEntries(append) => append.entries.weight(),
+            Self::PreVote(_)
+            | Self::PreVoteReply(_)
+            | Self::RequestVote(_)
+            | Self::RequestVoteReply(_)
+            | Self::AppendEntriesReply(_)
+            | Self::InstallSnapshot(_)
+            | Self::InstallSnapshotReply(_)
+            | Self::TimeoutNow
+            | Self::ReadIndex(_)
+            | Self::ReadIndexReply(_)
+            | Self::StaleTerm
+            | Self::WrongIncarnation => 0,
+        }
+    }
+
     /// Whether only the leader of the envelope's term sends it.
     #[must_use]
     pub const fn is_of_leader(&self) -> bool {

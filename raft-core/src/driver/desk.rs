@@ -496,3 +496,85 @@ fn tell_read(read: ReadRequest, error: ReadError) {
     // Who asked may be gone; nobody else wants the answer.
     drop(read.reply.send(Err(error)));
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::sync::oneshot;
+
+    use super::*;
+    use crate::membership::Membership;
+    use crate::port::{Inbox, PortError, SnapshotSource};
+    use crate::types::Term;
+
+    /// Carries nothing.
+    struct Nowhere;
+
+    impl Transport for Nowhere {
+        fn start(&self, _: Arc<dyn Inbox>) -> Result<(), PortError> {
+            Ok(())
+        }
+
+        fn stop(&self) {}
+
+        fn members(&self, _: &Membership) {}
+
+        fn send(&self, _: Parcel) {}
+
+        fn open_snapshot(
+            &self,
+            _: NodeId,
+            _: Position,
+        ) -> Result<Box<dyn SnapshotSource>, PortError> {
+            Err(PortError::misused("there is nobody"))
+        }
+    }
+
+    type Answered = oneshot::Receiver<Result<Bytes, WriteError>>;
+
+    /// Has a write accepted there.
+    fn accepted(desk: &mut Desk, position: Position) -> Answered {
+        let (sender, receiver) = oneshot::channel();
+        let request = ClientRequest::Write(WriteRequest {
+            session: None,
+            command: Bytes::new(),
+            client: Client::Here(sender),
+        });
+        let deadline = Time(u64::MAX);
+        let Event::Propose { ticket, .. } = desk.ask_core(Asked { request, deadline }, Time(0))
+        else {
+            panic!("a write is proposed");
+        };
+        assert!(desk.reply(&Reply::Accepted { ticket, position }).is_none());
+        receiver
+    }
+
+    /// It was truncated here only: with five servers, of which two have the entry of the later
+    /// term, a third leader may still commit the earlier one (Raft §5.4.2, Figure 8).
+    #[test]
+    fn what_became_of_a_command_that_another_displaced_is_unknown() {
+        let rules = DeskRules {
+            id: NodeId(1),
+            framing: Framing::Raw,
+            forwards: true,
+            waiting_max: 10,
+            waiting_bytes_max: 10,
+            clock: Clock::start(),
+            ticket_first: 0,
+        };
+        let mut desk = Desk::new(rules, Arc::new(Nowhere));
+        let at = |term, index| Position::new(Term(term), Index(index));
+        let mut kept = accepted(&mut desk, at(1, 5));
+        let mut displaced = [accepted(&mut desk, at(1, 6)), accepted(&mut desk, at(1, 7))];
+        let mut later = accepted(&mut desk, at(3, 6));
+        for receiver in &mut displaced {
+            assert_eq!(receiver.try_recv(), Ok(Err(WriteError::Unknown)));
+        }
+        assert!(
+            kept.try_recv().is_err() && later.try_recv().is_err(),
+            "they wait"
+        );
+        let waiting = desk.waiting_up_to(Index(9));
+        let positions: Vec<_> = waiting.iter().map(|waiting| waiting.position).collect();
+        assert_eq!(positions, [at(1, 5), at(3, 6)]);
+    }
+}

@@ -222,3 +222,42 @@ impl<T> Queue<T> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::NodeConfig;
+    use crate::types::NodeId;
+
+    /// Counts its tasks; each of them fails.
+    struct Failing(Arc<Mutex<u32>>);
+
+    impl Work for Failing {
+        type Task = ();
+        const NAME: &'static str = "failing";
+
+        fn carry_out(&mut self, _: &mut Vec<()>) -> Result<(), StopReason> {
+            *self.0.lock().expect("not poisoned") += 1;
+            Err(StopReason::Told)
+        }
+    }
+
+    #[test]
+    fn a_lane_that_has_failed_does_nothing_more() {
+        for lanes in [Lanes::Inline, Lanes::Threads] {
+            let mailbox = Arc::new(Mailbox::new(&NodeConfig::joining(NodeId(1))));
+            let count = Arc::new(Mutex::new(0));
+            let mut lane = Lane::open(lanes, Failing(Arc::clone(&count)), &mailbox).expect("opens");
+            lane.push(());
+            lane.flush();
+            lane.push(());
+            lane.close();
+            assert_eq!(*count.lock().expect("not poisoned"), 1, "{lanes:?}");
+            assert_eq!(
+                mailbox.close().done.len(),
+                1,
+                "it is reported once, {lanes:?}"
+            );
+        }
+    }
+}

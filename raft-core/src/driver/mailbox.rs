@@ -13,8 +13,7 @@ use std::task::{Context, Poll, Waker};
 use super::config::NodeConfig;
 use super::done::Done;
 use super::request::Request;
-use crate::message::Message;
-use crate::port::{Parcel, Question};
+use crate::port::Parcel;
 
 /// What the loop takes out at once, in the order in which it is looked at.
 #[derive(Default)]
@@ -56,7 +55,7 @@ pub(super) enum TurnedAway {
     Stopped,
 }
 
-/// What a parcel or request weighs beside its payload.
+/// What a request weighs beside its payload.
 const OVERHEAD: usize = 128;
 
 impl Mailbox {
@@ -80,7 +79,7 @@ impl Mailbox {
     /// Takes a parcel, or drops it.
     pub(super) fn parcel(&self, parcel: Parcel) {
         let mut state = self.state();
-        let bytes = weight(&parcel);
+        let bytes = parcel.weight();
         // One that is larger than the limit gets in alone, or it never would.
         let is_full = state.parcels_bytes + bytes > self.limits.parcels_bytes_max;
         if state.is_closed || is_full && state.parcels_bytes > 0 {
@@ -164,32 +163,4 @@ impl Batch {
     pub(super) fn is_empty(&self) -> bool {
         self.done.is_empty() && self.parcels.is_empty() && self.requests.is_empty()
     }
-}
-
-fn weight(parcel: &Parcel) -> usize {
-    let payload = match parcel {
-        Parcel::Consensus(envelope) => match &envelope.message {
-            Message::AppendEntries(append) => {
-                usize::try_from(append.entries.weight()).unwrap_or(usize::MAX)
-            }
-            Message::PreVote(_)
-            | Message::PreVoteReply(_)
-            | Message::RequestVote(_)
-            | Message::RequestVoteReply(_)
-            | Message::AppendEntriesReply(_)
-            | Message::InstallSnapshot(_)
-            | Message::InstallSnapshotReply(_)
-            | Message::TimeoutNow
-            | Message::ReadIndex(_)
-            | Message::ReadIndexReply(_)
-            | Message::StaleTerm
-            | Message::WrongIncarnation => 0,
-        },
-        Parcel::Ask(ask) => match &ask.question {
-            Question::Write { command, .. } => command.len(),
-            Question::Change { .. } | Question::Transfer { .. } | Question::Cluster => 0,
-        },
-        Parcel::Answer(_) => 0,
-    };
-    payload.saturating_add(OVERHEAD)
 }

@@ -20,7 +20,6 @@ use std::time::Duration;
 
 use crate::consensus::Raft;
 use crate::event::{Event, Output};
-use crate::message::Message;
 use crate::recorder::digest;
 use crate::types::Time;
 use tape::Tape;
@@ -309,21 +308,7 @@ fn weight(event: &Event) -> u64 {
     let content = match event {
         Event::Propose { command, .. } => command.len() as u64,
         Event::Fetched { entries, .. } => entries.weight(),
-        Event::Received(envelope) => match &envelope.message {
-            Message::AppendEntries(append) => append.entries.weight(),
-            Message::PreVote(_)
-            | Message::PreVoteReply(_)
-            | Message::RequestVote(_)
-            | Message::RequestVoteReply(_)
-            | Message::AppendEntriesReply(_)
-            | Message::InstallSnapshot(_)
-            | Message::InstallSnapshotReply(_)
-            | Message::TimeoutNow
-            | Message::ReadIndex(_)
-            | Message::ReadIndexReply(_)
-            | Message::StaleTerm
-            | Message::WrongIncarnation => 0,
-        },
+        Event::Received(envelope) => envelope.message.weight(),
         Event::Tick
         | Event::Persisted(_)
         | Event::Applied(_)

@@ -28,6 +28,44 @@ pub enum Parcel {
     Answer(Answer),
 }
 
+impl Parcel {
+    /// What a parcel weighs beside the entries, commands and answers that it brings.
+    const OVERHEAD: usize = 128;
+
+    /// Who sent it, and for whom it is.
+    #[must_use]
+    pub const fn ends(&self) -> (NodeId, NodeId) {
+        match self {
+            Self::Consensus(envelope) => (envelope.from, envelope.to),
+            Self::Ask(ask) => (ask.from, ask.to),
+            Self::Answer(answer) => (answer.from, answer.to),
+        }
+    }
+
+    /// What it weighs against the limits of queues.
+    #[must_use]
+    pub fn weight(&self) -> usize {
+        let payload = match self {
+            Self::Consensus(envelope) => {
+                usize::try_from(envelope.message.weight()).unwrap_or(usize::MAX)
+            }
+            Self::Ask(ask) => match &ask.question {
+                Question::Write { command, .. } => command.len(),
+                Question::Change { .. } | Question::Transfer { .. } | Question::Cluster => 0,
+            },
+            Self::Answer(answer) => match &answer.outcome {
+                Outcome::Written(answer) => answer.len(),
+                Outcome::Changed(_)
+                | Outcome::Transferred
+                | Outcome::Cluster(_)
+                | Outcome::Refused(_)
+                | Outcome::Unknown => 0,
+            },
+        };
+        payload.saturating_add(Self::OVERHEAD)
+    }
+}
+
 /// A question to another node.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ask {
@@ -139,11 +177,11 @@ pub trait Transport: Send + Sync {
     /// dropped.
     fn send(&self, parcel: Parcel);
 
-    /// Opens the newest snapshot of another node, which should end at `last` or later, to be read
-    /// from here. Blocks, as reading from it does; so both belong on a thread of their own.
+    /// Opens the newest snapshot of another node, to be read from here. Blocks, as reading from it
+    /// does; so both belong on a thread of their own.
     ///
     /// # Errors
-    /// When the node can't be reached, or has none.
+    /// When the node can't be reached, or has none that ends at `last` or later.
     fn open_snapshot(
         &self,
         from: NodeId,
