@@ -4,6 +4,8 @@
 
 use std::time::Duration;
 
+use crate::dice::Dice;
+
 /// The waits before the attempts to reach one peer.
 #[derive(Debug)]
 pub(crate) struct Backoff {
@@ -11,7 +13,7 @@ pub(crate) struct Backoff {
     max: Duration,
     /// The next wait, before jitter.
     next: Duration,
-    random: u64,
+    dice: Dice,
 }
 
 impl Backoff {
@@ -21,7 +23,7 @@ impl Backoff {
             min,
             max,
             next: min,
-            random: seed,
+            dice: Dice::new(seed),
         }
     }
 
@@ -30,24 +32,12 @@ impl Backoff {
     pub(crate) fn draw(&mut self) -> Duration {
         let whole = self.next;
         self.next = (whole * 2).min(self.max);
-        let jitter = whole.mul_f64(self.fraction() / 2.0);
-        whole - jitter
+        self.dice.within(&(whole / 2..=whole))
     }
 
     /// The peer was reached.
     pub(crate) const fn reset(&mut self) {
         self.next = self.min;
-    }
-
-    /// A number in `0.0..1.0`, by SplitMix64 (Steele, Lea, Flood 2014).
-    fn fraction(&mut self) -> f64 {
-        self.random = self.random.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut bits = self.random;
-        bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        bits ^= bits >> 31;
-        let high = u32::try_from(bits >> 32).expect("32 bits are left");
-        f64::from(high) / (f64::from(u32::MAX) + 1.0)
     }
 }
 

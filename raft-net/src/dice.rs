@@ -1,4 +1,4 @@
-//! The chance of the network: a stream of numbers that a seed decides.
+//! Chance, as far as this crate needs it: a stream of numbers that a seed decides.
 //!
 //! It does not know what is drawn for.
 
@@ -6,10 +6,11 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 /// SplitMix64 (Steele, Lea, Flood 2014): every seed is a good one.
-pub(super) struct Dice(u64);
+#[derive(Debug)]
+pub(crate) struct Dice(u64);
 
 impl Dice {
-    pub(super) const fn new(seed: u64) -> Self {
+    pub(crate) const fn new(seed: u64) -> Self {
         Self(seed)
     }
 
@@ -21,12 +22,12 @@ impl Dice {
     }
 
     /// True so many times in a thousand.
-    pub(super) fn hits(&mut self, per_mille: u16) -> bool {
+    pub(crate) fn hits(&mut self, per_mille: u16) -> bool {
         per_mille > 0 && self.next() % 1000 < u64::from(per_mille)
     }
 
     /// A span within the range; its start if there is none within it.
-    pub(super) fn within(&mut self, range: &RangeInclusive<Duration>) -> Duration {
+    pub(crate) fn within(&mut self, range: &RangeInclusive<Duration>) -> Duration {
         let width = range.end().saturating_sub(*range.start());
         let nanos = u64::try_from(width.as_nanos()).unwrap_or(u64::MAX);
         if nanos == 0 {

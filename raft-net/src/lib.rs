@@ -13,6 +13,7 @@ mod bulk;
 pub mod config;
 mod connection;
 pub mod counters;
+mod dice;
 pub mod discovery;
 pub mod frame;
 mod group;

@@ -9,9 +9,8 @@ use std::mem;
 use std::sync::{Arc, Mutex};
 
 use bytes::BytesMut;
-use raft_core::message::Message;
-use raft_core::port::{Outcome, Parcel, Question};
-use raft_core::{Entry, GroupId, NodeId};
+use raft_core::port::Parcel;
+use raft_core::{GroupId, NodeId};
 use tokio::sync::Notify;
 use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep};
 
@@ -67,7 +66,7 @@ impl Link {
         config: &TcpConfig,
         tally: &Tally,
     ) -> Result<(), Parcel> {
-        let weight = weight(&parcel);
+        let weight = parcel.weight();
         if weight > config.frame_bytes_max {
             tally.dropped_too_large.one();
             tracing::warn!(peer = %self.peer, weight, "a parcel fits into no frame");
@@ -354,52 +353,4 @@ impl Trouble {
             tracing::info!(peer = %self.peer, "the peer is reached again");
         }
     }
-}
-
-/// From whom a parcel comes, and to whom it goes.
-pub(crate) const fn ends(parcel: &Parcel) -> (NodeId, NodeId) {
-    match parcel {
-        Parcel::Consensus(envelope) => (envelope.from, envelope.to),
-        Parcel::Ask(ask) => (ask.from, ask.to),
-        Parcel::Answer(answer) => (answer.from, answer.to),
-    }
-}
-
-/// What a parcel weighs in a queue, and at least takes in a frame.
-fn weight(parcel: &Parcel) -> usize {
-    /// What is around the payload.
-    const ENVELOPE: usize = 128;
-    let payload = match parcel {
-        Parcel::Consensus(envelope) => match &envelope.message {
-            Message::AppendEntries(append) => {
-                let entries = append.entries.iter().map(Entry::weight);
-                usize::try_from(entries.sum::<u64>()).unwrap_or(usize::MAX - ENVELOPE)
-            }
-            Message::PreVote(_)
-            | Message::PreVoteReply(_)
-            | Message::RequestVote(_)
-            | Message::RequestVoteReply(_)
-            | Message::AppendEntriesReply(_)
-            | Message::InstallSnapshot(_)
-            | Message::InstallSnapshotReply(_)
-            | Message::TimeoutNow
-            | Message::ReadIndex(_)
-            | Message::ReadIndexReply(_)
-            | Message::StaleTerm
-            | Message::WrongIncarnation => 0,
-        },
-        Parcel::Ask(ask) => match &ask.question {
-            Question::Write { command, .. } => command.len(),
-            Question::Change { .. } | Question::Transfer { .. } | Question::Cluster => 0,
-        },
-        Parcel::Answer(answer) => match &answer.outcome {
-            Outcome::Written(answer) => answer.len(),
-            Outcome::Changed(_)
-            | Outcome::Transferred
-            | Outcome::Cluster(_)
-            | Outcome::Refused(_)
-            | Outcome::Unknown => 0,
-        },
-    };
-    ENVELOPE + payload
 }

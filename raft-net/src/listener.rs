@@ -19,7 +19,7 @@ use crate::bulk;
 use crate::connection::{Connection, is_pulse, put_pulse};
 use crate::frame::{Frame, FrameError, HEADER_BYTES};
 use crate::handshake::{self, HandshakeError};
-use crate::link::{PULSES, ends};
+use crate::link::PULSES;
 use crate::shared::{Group, Shared, lock};
 use crate::wire::{self, Lane, WireError};
 
@@ -206,7 +206,7 @@ impl<'a> Reader<'a> {
     fn deliver(&mut self, id: GroupId, parcel: Parcel) {
         let tally = &self.shared.tally;
         // Nobody speaks for another: whom a parcel is from decides what it does to the receiver.
-        if ends(&parcel) != (self.peer, self.shared.config.node) {
+        if parcel.ends() != (self.peer, self.shared.config.node) {
             tally.refused_sender.one();
             return;
         }

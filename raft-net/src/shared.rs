@@ -115,7 +115,7 @@ impl Shared {
 
     /// Queues a parcel for its receiver.
     pub(crate) fn send(self: &Arc<Self>, group: GroupId, parcel: Parcel) {
-        let (_, to) = link::ends(&parcel);
+        let (_, to) = parcel.ends();
         {
             let links = read(&self.links);
             if let Some(link) = links.get(&to) {

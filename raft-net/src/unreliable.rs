@@ -4,7 +4,6 @@
 //! As long as nothing bad was asked for, a parcel is delivered within the call that sends it. This
 //! file knows no bytes and no sockets.
 
-mod dice;
 mod faults;
 mod links;
 mod on_the_way;
@@ -244,11 +243,7 @@ impl Transport for UnreliableTransport {
     fn members(&self, _: &Membership) {}
 
     fn send(&self, parcel: Parcel) {
-        let to = match &parcel {
-            Parcel::Consensus(envelope) => envelope.to,
-            Parcel::Ask(ask) => ask.to,
-            Parcel::Answer(answer) => answer.to,
-        };
+        let (_, to) = parcel.ends();
         match self.route(to) {
             Route::Direct(inbox) => self.net.deliver(&inbox, parcel),
             Route::Careful => self.send_carefully(to, parcel),

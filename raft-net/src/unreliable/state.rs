@@ -12,10 +12,10 @@ use tokio::runtime::Handle;
 use tokio::time::Instant;
 
 use super::Direct;
-use super::dice::Dice;
 use super::faults::{Faults, Tallies};
 use super::links::Links;
 use super::on_the_way::{OnTheWay, Ticket};
+use crate::dice::Dice;
 
 pub(super) struct State {
     nodes: BTreeMap<NodeId, Node>,

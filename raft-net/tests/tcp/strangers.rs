@@ -103,15 +103,11 @@ async fn garbage_after_a_proper_hello_closes_only_that_connection() {
     assert_eq!(one.counters().dials, 1, "its connection was let alone");
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn who_says_hello_too_slowly_is_hung_up_on() {
-    let (one, two) = pair().await;
-    let mut out = BytesMut::new();
-    hello(3).encode(&mut out);
-    let mut stream = TcpStream::connect(two.address()).await.expect("it listens");
+/// Says the bytes one by one, and panics if it can say all of them.
+async fn drip_until_hung_up(mut stream: TcpStream, bytes: &[u8]) {
     let (mut reading, mut writing) = stream.split();
     let dripping = async {
-        for byte in &out[..out.len() - 1] {
+        for byte in bytes {
             writing.write_u8(*byte).await.ok();
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
@@ -124,6 +120,15 @@ async fn who_says_hello_too_slowly_is_hung_up_on() {
         () = dripping => panic!("it had all the time that it wanted"),
         () = closed => {}
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_says_hello_too_slowly_is_hung_up_on() {
+    let (one, two) = pair().await;
+    let mut out = BytesMut::new();
+    hello(3).encode(&mut out);
+    let stream = TcpStream::connect(two.address()).await.expect("it listens");
+    drip_until_hung_up(stream, &out[..out.len() - 1]).await;
     assert_eq!(two.counters().handshake_timeouts, 1);
     until_heard(&one, 1, &two, 2).await;
 }
@@ -133,22 +138,8 @@ async fn who_never_completes_a_frame_is_hung_up_on() {
     let (one, two) = pair().await;
     let mut out = BytesMut::new();
     wire::encode(2, &[(GROUP, hail(3, 2, 1))], &mut out);
-    let mut stream = welcomed(3, &two).await;
-    let (mut reading, mut writing) = stream.split();
-    let dripping = async {
-        for byte in &out[..out.len() - 1] {
-            writing.write_u8(*byte).await.ok();
-            tokio::time::sleep(Duration::from_millis(100)).await;
-        }
-    };
-    let closed = async {
-        let mut rest = [0; 1024];
-        while reading.read(&mut rest).await.is_ok_and(|count| count > 0) {}
-    };
-    tokio::select! {
-        () = dripping => panic!("it had all the time that it wanted"),
-        () = closed => {}
-    }
+    let stream = welcomed(3, &two).await;
+    drip_until_hung_up(stream, &out[..out.len() - 1]).await;
     until("it is counted", || two.counters().idle_timeouts == 1).await;
     until_heard(&one, 1, &two, 2).await;
 }
