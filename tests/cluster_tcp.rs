@@ -13,8 +13,6 @@ mod cluster;
 mod groups;
 #[path = "cluster_tcp/load.rs"]
 mod load;
-#[path = "cluster_tcp/log.rs"]
-mod log;
 #[path = "cluster_tcp/machine.rs"]
 mod machine;
 #[path = "cluster_tcp/membership.rs"]

@@ -16,12 +16,12 @@ use raft_core::event::RoleName;
 use raft_core::{Consistency, GroupId, Node, NodeConfig, NodeId};
 use raft_log::{Identity, OpenError, Wal, WalConfig};
 use raft_net::{TcpConfig, TcpNet};
+use raft_tests::faulty::{FaultyLog, Trigger};
 use tempfile::TempDir;
 use tokio::sync::watch;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use crate::log::Breakable;
 use crate::machine::{Journal, Look, Name, Witness, digest, journal};
 use crate::proxy::Proxy;
 
@@ -78,7 +78,7 @@ struct Place {
     address: String,
     proxy: Option<Proxy>,
     panics: Arc<AtomicBool>,
-    is_broken: Arc<AtomicBool>,
+    faults: Trigger,
 }
 
 /// A node that is up, its network, and the sign that it was killed.
@@ -217,8 +217,8 @@ impl Cluster {
     }
 
     /// What makes the log of a node fail.
-    pub(crate) fn is_broken(&self, id: u64) -> Arc<AtomicBool> {
-        Arc::clone(&self.lock_places()[&id].is_broken)
+    pub(crate) fn faults(&self, id: u64) -> Trigger {
+        self.lock_places()[&id].faults.clone()
     }
 
     pub(crate) fn proxy(&self, id: u64) -> Proxy {
@@ -397,7 +397,7 @@ impl Cluster {
             address: String::new(),
             proxy,
             panics: Arc::default(),
-            is_broken: Arc::default(),
+            faults: Trigger::default(),
         }
     }
 
@@ -407,7 +407,7 @@ impl Cluster {
         (self.inner.plan.tune)(id, &mut config, &mut TcpConfig::new(0, NodeId(id), ""));
         let log = open(self.dir(id), id).await;
         let log = log.group(GROUP).expect("its snapshots can be read");
-        let log = Breakable::new(log, &self.is_broken(id));
+        let log = FaultyLog::new(log, &self.faults(id));
         let machine = Journal::new(self.witness(), &self.panics(id));
         let node = Node::start(config, log, net.group(GROUP), machine).await;
         let node = node.expect("it starts");

@@ -5,10 +5,14 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use raft_core::driver::{NodeStatus, StopReason};
+use raft_core::port::PortErrorKind;
+use raft_tests::faulty::{Mishap, Spot};
 
 use crate::cluster::Cluster;
 use crate::load::{Load, put};
 use crate::machine::POISON;
+
+const ERROR: Mishap = Mishap::Error(PortErrorKind::Broken);
 
 async fn until_stopped(cluster: &Cluster, id: u64) -> StopReason {
     let is_stopped = |status: &NodeStatus| status.stopped.is_some();
@@ -61,14 +65,14 @@ async fn a_node_whose_log_fails_stops_and_says_why_while_the_others_go_on() {
         let (leader, follower) = (cluster.leader().await, cluster.follower().await);
         let victim = if is_leader { leader } else { follower };
         let load = Load::start(&cluster, 2);
-        cluster.is_broken(victim).store(true, Ordering::Relaxed);
+        cluster.faults(victim).arm(Spot::Write, ERROR);
         let reason = until_stopped(&cluster, victim).await;
         let StopReason::Failed { port, source } = &reason else {
             panic!("{reason}");
         };
         assert_eq!(*port, "the log store");
-        assert!(source.to_string().contains("on fire"), "{source}");
-        cluster.is_broken(victim).store(false, Ordering::Relaxed);
+        assert!(source.to_string().contains("fails at Write"), "{source}");
+        cluster.faults(victim).disarm();
         go_on_without(&cluster, victim, load).await;
     }
 }
@@ -82,13 +86,13 @@ async fn a_single_node_whose_log_fails_acknowledges_nothing_more() {
         .write(put((1, 1)))
         .await
         .expect("all is well");
-    cluster.is_broken(1).store(true, Ordering::Relaxed);
+    cluster.faults(1).arm(Spot::Write, ERROR);
     let written = cluster.node(1).write(put((1, 2))).await;
     written.expect_err("it is on no disk");
     until_stopped(&cluster, 1).await;
     let after = cluster.node(1).write(put((1, 3))).await;
     assert!(after.expect_err("it has stopped").is_refused());
-    cluster.is_broken(1).store(false, Ordering::Relaxed);
+    cluster.faults(1).disarm();
     cluster.kill(1).await;
     cluster.restart(1).await;
     cluster.agree(&[1], &BTreeSet::from([(1, 1)])).await;

@@ -7,10 +7,11 @@ use bytes::Bytes;
 use raft_core::Consistency;
 use raft_core::driver::{Lanes, ReadError, SnapshotError, StopReason, WriteError};
 use raft_core::port::PortErrorKind;
+use raft_tests::faulty::{FaultyLog, Mishap, Spot, Trigger};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-use crate::faulty::{FaultyLog, FaultyMachine, Mishap, Spot, Trigger};
+use crate::faulty::FaultyMachine;
 use crate::nodes::{Journal, Nodes};
 
 /// Node 1 leads; its log and machine fail when the trigger says so.
@@ -24,10 +25,7 @@ async fn faulty_leader(lanes: Lanes) -> (Nodes, Trigger) {
     nodes.crash(1).await;
     let mut config = nodes.config(1);
     config.lanes = lanes;
-    let log = FaultyLog {
-        log: nodes.log(1),
-        trigger: trigger.clone(),
-    };
+    let log = FaultyLog::new(nodes.log(1), &trigger);
     let machine = FaultyMachine {
         journal: Journal::default(),
         trigger: trigger.clone(),

@@ -10,12 +10,13 @@ use std::time::Duration;
 use raft_core::driver::{StartError, StopReason};
 use raft_core::event::RoleName;
 use raft_core::port::PortErrorKind;
-use raft_core::{Consistency, Node, NodeId};
+use raft_core::{Consistency, Index, Node, NodeId};
 use raft_log::MemoryLog;
 use raft_net::UnreliableNet;
+use raft_tests::faulty::{FaultyLog, Mishap, Spot, Trigger};
 use tokio::time::timeout;
 
-use crate::faulty::{FaultyLog, FaultyMachine, Mishap, Spot, Trigger};
+use crate::faulty::FaultyMachine;
 use crate::nodes::{Journal, Nodes, name};
 
 async fn start_error(change: impl FnOnce(&mut raft_core::NodeConfig)) -> String {
@@ -76,14 +77,13 @@ async fn a_port_that_fails_at_the_start_is_named() {
         } else {
             nodes.log(1)
         };
-        let (config, trigger) = (nodes.config(1), trigger.clone());
+        let config = nodes.config(1);
+        let log = FaultyLog::new(log, &trigger);
         let machine = FaultyMachine {
             journal: Journal::default(),
             trigger: trigger.clone(),
         };
-        let started = nodes
-            .try_start(config, FaultyLog { log, trigger }, machine)
-            .await;
+        let started = nodes.try_start(config, log, machine).await;
         let error = started.map(|_| ()).expect_err("it fails").to_string();
         assert!(error.contains(port), "{error}");
     }
@@ -166,53 +166,6 @@ async fn the_leader_tells_how_long_others_were_silent() {
     assert!(silent(2) <= Duration::from_secs(1), "{:?}", silent(2));
 }
 
-/// A log that says when it is let go.
-struct Watched(
-    FaultyLog,
-    #[expect(dead_code, reason = "dropped with the log")] Arc<()>,
-);
-
-macro_rules! as_the_log_does {
-    ($($name:ident($($arg:ident: $type:ty),*) -> $out:ty;)*) => {
-        $(fn $name(&mut self, $($arg: $type),*) -> Result<$out, raft_core::port::PortError> {
-            self.0.$name($($arg),*)
-        })*
-    };
-}
-
-impl raft_core::port::LogStore for Watched {
-    as_the_log_does! {
-        recover() -> raft_core::Recovered;
-        found(founding: &raft_core::Recovered) -> ();
-        write(writes: &[raft_core::event::Write]) -> ();
-        purge(up_to: raft_core::Index) -> ();
-        create_snapshot(meta: Arc<raft_core::SnapshotMeta>)
-            -> Box<dyn raft_core::port::SnapshotSink>;
-        set_aside_snapshot(last: raft_core::Position) -> ();
-        receive_snapshot(manifest: raft_core::port::Manifest)
-            -> Box<dyn raft_core::port::SnapshotReceiver>;
-    }
-
-    fn read(
-        &self,
-        from: raft_core::Index,
-        to: raft_core::Index,
-        bytes_max: u64,
-    ) -> Result<Vec<raft_core::Entry>, raft_core::port::PortError> {
-        self.0.read(from, to, bytes_max)
-    }
-
-    fn usage(&self) -> raft_core::port::LogUsage {
-        self.0.usage()
-    }
-
-    fn open_snapshot(
-        &self,
-    ) -> Result<Option<Box<dyn raft_core::port::SnapshotSource>>, raft_core::port::PortError> {
-        self.0.open_snapshot()
-    }
-}
-
 /// Whoever starts a node again in the same process must find the store free.
 #[tokio::test(start_paused = true)]
 async fn a_node_that_has_stopped_has_let_go_of_its_log() {
@@ -227,27 +180,18 @@ async fn a_node_that_has_stopped_has_let_go_of_its_log() {
         nodes.node(1).write("x").await.expect("written");
     }
     nodes.node(1).snapshot_now().await.expect("taken");
-    let held = Arc::new(());
-    let log = Watched(
-        FaultyLog {
-            log: nodes.log(3),
-            trigger: Trigger::default(),
-        },
-        Arc::clone(&held),
-    );
+    let trigger = Trigger::default();
+    let log = FaultyLog::new(nodes.log(3), &trigger);
     let config = nodes.config(3);
     // It can't fetch the snapshot that it is offered, and tries again and again.
-    nodes.net.set_faults(raft_net::Faults {
-        loss_per_mille: 0,
-        ..raft_net::Faults::default()
-    });
-    nodes.start_on(config, log, Journal::default()).await;
     nodes.net.cut(&name(3), &name(1));
-    tokio::time::sleep(Duration::from_millis(150)).await;
+    nodes.start_on(config, log, Journal::default()).await;
+    tokio::time::sleep(Duration::from_millis(250)).await;
+    assert_eq!(nodes.status(3).applied(), Index(0), "it has nothing yet");
     let began = std::time::Instant::now();
     let reason = timeout(Duration::from_secs(20), nodes.node(3).shutdown()).await;
     assert!(matches!(reason.expect("in time"), StopReason::Told));
-    assert_eq!(Arc::strong_count(&held), 1, "nothing has a hand on it");
+    assert!(!trigger.is_held(), "something has a hand on it");
     assert!(
         began.elapsed() < Duration::from_secs(2),
         "{:?}",

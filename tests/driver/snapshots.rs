@@ -1,16 +1,16 @@
 //! Snapshots: taken on demand and by policy, restored after a restart, fetched by who is behind,
 //! and what becomes of damaged ones.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use raft_core::driver::SnapshotError;
-use raft_core::port::{LogStore, PortError, PortErrorKind, SnapshotSource, StateMachine};
-use raft_core::{CompactionPolicy, Consistency, Index, NodeConfig, Position};
+use raft_core::port::{PortError, PortErrorKind, SnapshotSource, StateMachine};
+use raft_core::{CompactionPolicy, Consistency, Index, NodeConfig};
 use raft_net::Faults;
+use raft_tests::faulty::{FaultyLog, Mishap, Spot, Trigger};
 use tokio::time::timeout;
 
-use crate::faulty::{FaultyLog, FaultyMachine, Mishap, Spot, Trigger};
+use crate::faulty::FaultyMachine;
 use crate::nodes::{Journal, Nodes, name};
 
 /// Nothing stays behind a snapshot, and one is taken when so many entries were applied.
@@ -225,9 +225,7 @@ async fn without_any_good_snapshot_a_member_gets_all_from_the_leader_again() {
     assert_eq!(nodes.lines(3).await, nodes.lines(1).await);
 }
 
-/// A store whose snapshots say other bytes than their manifest promises.
-struct Lying(FaultyLog);
-
+/// A snapshot that says other bytes than its manifest promises.
 struct LyingSource(Box<dyn SnapshotSource>);
 
 impl SnapshotSource for LyingSource {
@@ -248,46 +246,6 @@ impl SnapshotSource for LyingSource {
     }
 }
 
-macro_rules! passed_on {
-    ($($name:ident($($arg:ident: $type:ty),*) -> $out:ty;)*) => {
-        $(fn $name(&mut self, $($arg: $type),*) -> Result<$out, PortError> {
-            self.0.$name($($arg),*)
-        })*
-    };
-}
-
-impl LogStore for Lying {
-    passed_on! {
-        recover() -> raft_core::Recovered;
-        found(founding: &raft_core::Recovered) -> ();
-        write(writes: &[raft_core::event::Write]) -> ();
-        purge(up_to: Index) -> ();
-        create_snapshot(meta: Arc<raft_core::SnapshotMeta>)
-            -> Box<dyn raft_core::port::SnapshotSink>;
-        set_aside_snapshot(last: Position) -> ();
-        receive_snapshot(manifest: raft_core::port::Manifest)
-            -> Box<dyn raft_core::port::SnapshotReceiver>;
-    }
-
-    fn read(
-        &self,
-        from: Index,
-        to: Index,
-        bytes_max: u64,
-    ) -> Result<Vec<raft_core::Entry>, PortError> {
-        self.0.read(from, to, bytes_max)
-    }
-
-    fn usage(&self) -> raft_core::port::LogUsage {
-        self.0.usage()
-    }
-
-    fn open_snapshot(&self) -> Result<Option<Box<dyn SnapshotSource>>, PortError> {
-        let source = self.0.open_snapshot()?;
-        Ok(source.map(|source| Box::new(LyingSource(source)) as _))
-    }
-}
-
 #[tokio::test(start_paused = true)]
 async fn a_bad_snapshot_from_a_peer_stops_nobody() {
     let mut nodes = thrifty_nodes(3, 1_000_000).await;
@@ -295,10 +253,8 @@ async fn a_bad_snapshot_from_a_peer_stops_nobody() {
     nodes.crash(1).await;
     let mut config = nodes.config(1);
     thrifty(&mut config, 1_000_000);
-    let log = Lying(FaultyLog {
-        log: nodes.log(1),
-        trigger: Trigger::default(),
-    });
+    let log = FaultyLog::new(nodes.log(1), &Trigger::default());
+    let log = log.twisting(|source| Box::new(LyingSource(source)));
     nodes.start_on(config, log, Journal::default()).await;
     nodes.lead(1).await;
     nodes.crash(3).await;

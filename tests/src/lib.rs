@@ -5,6 +5,7 @@
 pub mod campaign;
 pub mod cluster;
 pub mod crash_disk;
+pub mod faulty;
 pub mod fuzz;
 pub mod log_model;
 pub mod model;
