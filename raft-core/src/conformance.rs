@@ -10,5 +10,5 @@ mod state_machine;
 mod transport;
 
 pub use log_store::{LogStoreFixture, log_store, log_store_walk};
-pub use state_machine::{StateMachineFixture, state_machine, state_machine_walk};
+pub use state_machine::{FileReader, StateMachineFixture, state_machine, state_machine_walk};
 pub use transport::{TransportFixture, transport};

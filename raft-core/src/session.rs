@@ -16,7 +16,7 @@ mod tests;
 pub use answered::Answered;
 pub use sessions::Sessions;
 pub use stamped::Stamped;
-pub use table::SessionLimits;
+pub use table::{SessionLimits, SessionTable};
 
 /// Names one command of one client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

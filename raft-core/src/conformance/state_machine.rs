@@ -51,15 +51,18 @@ pub trait StateMachineFixture {
     /// differ in one of them.
     fn queries(&self) -> Vec<Bytes>;
 
-    /// The content of a file that the machine adds to a snapshot by its path.
-    ///
-    /// # Errors
-    /// When it can't be read. Machines that add none need not implement it.
-    fn read_file(&self, path: &Path) -> io::Result<Vec<u8>> {
-        let why = format!("the fixture can't read {}", path.display());
-        Err(io::Error::new(io::ErrorKind::Unsupported, why))
+    /// How to read a file that the machine adds to a snapshot by its path. It is read as it is
+    /// added, since the machine may remove it afterwards. Machines that add none need not say.
+    fn file_reader(&self) -> FileReader {
+        |path| {
+            let why = format!("the fixture can't read {}", path.display());
+            Err(io::Error::new(io::ErrorKind::Unsupported, why))
+        }
     }
 }
+
+/// Reads a whole file.
+pub type FileReader = fn(&Path) -> io::Result<Vec<u8>>;
 
 type Case = (&'static str, fn(&mut Stand));
 

@@ -35,7 +35,9 @@ pub enum Answered {
 }
 
 impl Answered {
-    const APPLIED: u8 = 0;
+    /// What stands in front of a machine's answer in [`Answered::Applied`], for machines that write
+    /// both at once.
+    pub const APPLIED: u8 = 0;
     const OPENED: u8 = 1;
     const FORGOTTEN: u8 = 2;
     const SUPERSEDED: u8 = 3;

@@ -6,8 +6,7 @@ use bytes::Bytes;
 use std::io::Read;
 use std::path::Path;
 
-use super::table::{SessionLimits, Table, Verdict};
-use super::{Answered, Session, Stamped};
+use super::{Answered, SessionLimits, SessionTable, Stamped};
 use crate::port::{
     Capture, Committed, Framing, PortError, SnapshotSink, SnapshotSource, StateMachine,
 };
@@ -28,7 +27,7 @@ use crate::types::Index;
 /// [`StateMachine::durable`] is beyond the snapshot it was restored from, everything is refused.
 pub struct Sessions {
     machine: Box<dyn StateMachine>,
-    table: Table,
+    table: SessionTable,
     /// The last entry applied.
     applied: Index,
     /// The last entry of the snapshot that it was restored from.
@@ -52,7 +51,7 @@ impl Sessions {
     pub fn new(machine: impl StateMachine + 'static, limits: SessionLimits) -> Self {
         Self {
             machine: Box::new(machine),
-            table: Table::new(limits),
+            table: SessionTable::new(limits),
             applied: Index(0),
             restored: Index(0),
         }
@@ -128,24 +127,6 @@ impl Sessions {
         }
         Ok(())
     }
-
-    /// The answer to a command that the machine inside does not see; `None` if it is fresh.
-    fn answer_known(&mut self, index: Index, stamped: &Stamped) -> Option<Bytes> {
-        let session = stamped.session?;
-        if session.sequence == 0 {
-            let is_opening = session == Session::OPENING && stamped.command.is_empty();
-            let answered = if is_opening {
-                self.table.open(index)
-            } else {
-                Answered::Malformed
-            };
-            return Some(answered.encode());
-        }
-        match self.table.judge(index, session) {
-            Verdict::Fresh => None,
-            Verdict::Known(answer) => Some(answer),
-        }
-    }
 }
 
 impl StateMachine for Sessions {
@@ -181,7 +162,7 @@ impl StateMachine for Sessions {
                 self.flush(&mut pending, &mut answers)?;
             }
             self.table.advance(stamped.time_ms);
-            if let Some(answer) = self.answer_known(index, &stamped) {
+            if let Some(answer) = self.table.admit(index, &stamped) {
                 answers[place] = answer;
                 continue;
             }
@@ -218,7 +199,7 @@ impl StateMachine for Sessions {
     fn restore(&mut self, last: Index, source: &dyn SnapshotSource) -> Result<(), PortError> {
         let mut file = Vec::new();
         source.copy(Self::FILE, &mut file)?;
-        let table = Table::decode(&file, last);
+        let table = SessionTable::decode(&file, last);
         let table = table.ok_or_else(|| PortError::damaged("the sessions of a snapshot"))?;
         self.machine.restore(last, source)?;
         self.table = table;

@@ -16,14 +16,14 @@
 
 use bytes::{Buf, BufMut, Bytes};
 
-use super::table::{Kept, SessionLimits, Table};
+use super::table::{Kept, SessionLimits, SessionTable};
 use crate::types::Index;
 
 const FORMAT: u64 = 1;
 /// A session without its answer.
 const SESSION_BYTES: usize = 6 * 8;
 
-impl Table {
+impl SessionTable {
     pub(super) fn encode(&self) -> Vec<u8> {
         let mut file = Vec::with_capacity((1 + self.sessions.len()) * SESSION_BYTES);
         let limits = self.limits;
@@ -38,18 +38,8 @@ impl Table {
             file.put_u64_le(number);
         }
         for (client, kept) in &self.sessions {
-            let (at, answer) = kept.answer.clone().unwrap_or_default();
-            for number in [
-                *client,
-                kept.sequence,
-                kept.active.0,
-                kept.active_ms,
-                at.0,
-                answer.len() as u64,
-            ] {
-                file.put_u64_le(number);
-            }
-            file.put_slice(&answer);
+            file.put_u64_le(*client);
+            kept.put(&mut file);
         }
         file
     }
@@ -69,7 +59,7 @@ impl Table {
         for _ in 0..file.try_get_u64_le().ok()? {
             // Each turn takes bytes off the file, so a count that lies ends with the file.
             let client = file.try_get_u64_le().ok()?;
-            let kept = take_session(&mut file)?;
+            let kept = Kept::take(&mut file)?;
             if client <= before || kept.active > last {
                 return None;
             }
@@ -91,20 +81,45 @@ impl Table {
     }
 }
 
-fn take_session(file: &mut &[u8]) -> Option<Kept> {
-    let sequence = file.try_get_u64_le().ok()?;
-    let active = Index(file.try_get_u64_le().ok()?);
-    let active_ms = file.try_get_u64_le().ok()?;
-    let at = Index(file.try_get_u64_le().ok()?);
-    let length = usize::try_from(file.try_get_u64_le().ok()?).ok()?;
-    let answer = file.split_off(..length)?;
-    if at == Index(0) && !answer.is_empty() {
-        return None;
+impl Kept {
+    /// As it lies in a row of its own: a session of the file without the client.
+    pub(super) fn encode(&self) -> Bytes {
+        let mut row = Vec::with_capacity(SESSION_BYTES);
+        self.put(&mut row);
+        row.into()
     }
-    Some(Kept {
-        sequence,
-        active,
-        active_ms,
-        answer: (at > Index(0)).then(|| (at, Bytes::copy_from_slice(answer))),
-    })
+
+    fn put(&self, file: &mut Vec<u8>) {
+        let nothing = (Index(0), Bytes::new());
+        let (at, answer) = self.answer.as_ref().unwrap_or(&nothing);
+        for number in [
+            self.sequence,
+            self.active.0,
+            self.active_ms,
+            at.0,
+            answer.len() as u64,
+        ] {
+            file.put_u64_le(number);
+        }
+        file.put_slice(answer);
+    }
+
+    /// Takes one off the front of a file.
+    pub(super) fn take(file: &mut &[u8]) -> Option<Self> {
+        let sequence = file.try_get_u64_le().ok()?;
+        let active = Index(file.try_get_u64_le().ok()?);
+        let active_ms = file.try_get_u64_le().ok()?;
+        let at = Index(file.try_get_u64_le().ok()?);
+        let length = usize::try_from(file.try_get_u64_le().ok()?).ok()?;
+        let answer = file.split_off(..length)?;
+        if at == Index(0) && !answer.is_empty() {
+            return None;
+        }
+        Some(Self {
+            sequence,
+            active,
+            active_ms,
+            answer: (at > Index(0)).then(|| (at, Bytes::copy_from_slice(answer))),
+        })
+    }
 }

@@ -8,11 +8,11 @@
 //!
 //! Everything follows from the log alone. This file knows neither machine nor clock.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 
-use super::{Answered, Session};
+use super::{Answered, Session, Stamped};
 use crate::types::Index;
 
 /// How much is remembered, and how long.
@@ -42,9 +42,15 @@ impl Default for SessionLimits {
     }
 }
 
-/// All sessions.
+/// All sessions, for a machine that keeps them with its own state. One in memory rather has
+/// [`Sessions`](super::Sessions) around it.
+///
+/// For each command the machine calls [`SessionTable::advance`], then [`SessionTable::admit`]. What
+/// that answers is the answer; else the machine executes the command, and if it belongs to a
+/// session, has [`SessionTable::remember`] remember the answer. It must do so in the order of the
+/// log, one command at a time. The sessions that have changed are then written down by their rows.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Table {
+pub struct SessionTable {
     pub(super) limits: SessionLimits,
     /// The greatest stamp seen. It never goes back, whatever the next leader's clock says.
     pub(super) time_ms: u64,
@@ -55,6 +61,8 @@ pub(super) struct Table {
     answered: BTreeMap<Index, u64>,
     /// The bytes of the answers kept; at most the limit between two commands.
     bytes: u64,
+    /// The clients whose row has changed since it was asked for, if somebody asks.
+    changed: Option<BTreeSet<u64>>,
 }
 
 /// One session.
@@ -73,14 +81,15 @@ pub(super) struct Kept {
 
 /// What is to be done with a command of a session.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Verdict {
+enum Verdict {
     /// It is to be executed, and its answer to be remembered.
     Fresh,
     /// It is not to be executed: this is the answer.
     Known(Bytes),
 }
 
-impl Table {
+impl SessionTable {
+    /// Without sessions. Its rows are not asked for.
     pub(super) const fn new(limits: SessionLimits) -> Self {
         Self {
             limits,
@@ -89,6 +98,72 @@ impl Table {
             idle: BTreeMap::new(),
             answered: BTreeMap::new(),
             bytes: 0,
+            changed: None,
+        }
+    }
+
+    /// Without sessions, at this time in the log. Notes which rows change.
+    #[must_use]
+    pub fn with_rows(limits: SessionLimits, time_ms: u64) -> Self {
+        Self {
+            time_ms,
+            changed: Some(BTreeSet::new()),
+            ..Self::new(limits)
+        }
+    }
+
+    /// The limits it goes by.
+    #[must_use]
+    pub const fn limits(&self) -> SessionLimits {
+        self.limits
+    }
+
+    /// The greatest stamp seen, in milliseconds since 1970.
+    #[must_use]
+    pub const fn time_ms(&self) -> u64 {
+        self.time_ms
+    }
+
+    /// The clients whose row has changed since this was asked last, ascending; each with its row,
+    /// or with nothing if it has none any more.
+    pub fn take_changed(&mut self) -> Vec<(u64, Option<Bytes>)> {
+        let changed = self
+            .changed
+            .as_mut()
+            .map(std::mem::take)
+            .unwrap_or_default();
+        let row = |client| (client, self.sessions.get(&client).map(Kept::encode));
+        changed.into_iter().map(row).collect()
+    }
+
+    /// Puts a session back as its row has it; `None` if that is no state that commands lead to.
+    pub fn put_back_row(&mut self, client: u64, mut row: &[u8]) -> Option<()> {
+        let kept = Kept::take(&mut row)?;
+        row.is_empty().then(|| self.put_back(client, kept))?
+    }
+
+    /// The answer to a command that is not to be executed; `None` if it is. One of a session counts
+    /// as executed from then on.
+    pub fn admit(&mut self, index: Index, stamped: &Stamped) -> Option<Bytes> {
+        let session = stamped.session?;
+        if session.sequence == 0 {
+            let is_opening = session == Session::OPENING && stamped.command.is_empty();
+            let answered = if is_opening {
+                self.open(index)
+            } else {
+                Answered::Malformed
+            };
+            return Some(answered.encode());
+        }
+        match self.judge(index, session) {
+            Verdict::Fresh => None,
+            Verdict::Known(answer) => Some(answer),
+        }
+    }
+
+    fn note(&mut self, client: u64) {
+        if let Some(changed) = &mut self.changed {
+            changed.insert(client);
         }
     }
 
@@ -98,13 +173,14 @@ impl Table {
     }
 
     /// The log's time is at least `time_ms`: ends the sessions that were idle for too long.
-    pub(super) fn advance(&mut self, time_ms: u64) {
+    pub fn advance(&mut self, time_ms: u64) {
         self.time_ms = self.time_ms.max(time_ms);
         while let Some(client) = self.expired(self.time_ms) {
             self.forget(client);
             if let Some(kept) = self.sessions.remove(&client) {
                 self.idle.remove(&kept.active);
             }
+            self.note(client);
         }
     }
 
@@ -117,7 +193,7 @@ impl Table {
     }
 
     /// Opens a session by the entry at `index`.
-    pub(super) fn open(&mut self, index: Index) -> Answered {
+    fn open(&mut self, index: Index) -> Answered {
         if self.sessions.len() as u64 >= self.limits.sessions_max {
             // To end another session instead would leave its client, which did nothing wrong, not
             // knowing what became of its command. Who is refused now knows that nothing happened.
@@ -131,6 +207,7 @@ impl Table {
         };
         self.sessions.insert(index.0, kept);
         self.idle.insert(index, index.0);
+        self.note(index.0);
         Answered::Opened { client: index.0 }
     }
 
@@ -141,10 +218,13 @@ impl Table {
     }
 
     /// The command of this session stands at `index`. A fresh one counts as executed from now on.
-    pub(super) fn judge(&mut self, index: Index, session: Session) -> Verdict {
+    fn judge(&mut self, index: Index, session: Session) -> Verdict {
         let Some(kept) = self.sessions.get_mut(&session.client) else {
             return Verdict::Known(Answered::Expired.encode());
         };
+        if let Some(changed) = &mut self.changed {
+            changed.insert(session.client);
+        }
         self.idle.remove(&kept.active);
         self.idle.insert(index, session.client);
         kept.active = index;
@@ -161,7 +241,7 @@ impl Table {
     }
 
     /// The command at `index`, the latest executed of this client, was answered so.
-    pub(super) fn remember(&mut self, client: u64, index: Index, answer: Bytes) {
+    pub fn remember(&mut self, client: u64, index: Index, answer: Bytes) {
         self.forget(client);
         let Some(kept) = self.sessions.get_mut(&client) else {
             return;
@@ -182,6 +262,7 @@ impl Table {
         if let Some((index, answer)) = kept.and_then(|kept| kept.answer.take()) {
             self.answered.remove(&index);
             self.bytes -= answer.len() as u64;
+            self.note(client);
         }
     }
 

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::{Answered, Session, SessionLimits, Sessions, Stamped};
+use super::{Answered, Session, SessionLimits, SessionTable, Sessions, Stamped};
 use crate::entry::SnapshotMeta;
 use crate::port::{
     Capture, Committed, Framing, PortError, PortErrorKind, SnapshotSource, StateMachine,
@@ -381,4 +381,49 @@ fn a_capture_shows_the_sessions_of_its_moment() {
     stand.tell(3, (1, 2), "b");
     stand.tell(500, (1, 3), "c");
     assert_eq!(written(capture, Index(2)), before);
+}
+
+/// A machine with a disk writes down the rows that changed, and goes on from them.
+#[test]
+fn a_table_comes_back_from_the_rows_that_changed() {
+    let limits = SessionLimits {
+        sessions_max: 3,
+        answer_bytes_max: 8,
+        idle_ms_max: 20,
+    };
+    let mut table = SessionTable::with_rows(limits, 0);
+    let mut rows = std::collections::BTreeMap::new();
+    let mut dice = crate::sim::rng::Rng::new(7);
+    for index in 1..2_000 {
+        let session = match dice.below(4) {
+            0 => Session::OPENING,
+            _ => Session {
+                client: index - dice.below(index.min(12)),
+                sequence: dice.below(4) + 1,
+            },
+        };
+        let stamped = Stamped {
+            time_ms: index * 2,
+            session: Some(session),
+            command: Bytes::new(),
+        };
+        table.advance(stamped.time_ms);
+        if table.admit(Index(index), &stamped).is_none() {
+            let answer = Bytes::copy_from_slice(&index.to_le_bytes()[..4]);
+            table.remember(session.client, Index(index), answer);
+        }
+        for (client, row) in table.take_changed() {
+            match row {
+                Some(row) => rows.insert(client, row),
+                None => rows.remove(&client),
+            };
+        }
+        let mut again = SessionTable::with_rows(limits, table.time_ms());
+        for (client, row) in &rows {
+            let put_back = again.put_back_row(*client, row);
+            assert_eq!(put_back, Some(()), "client {client} at {index}");
+        }
+        assert_eq!(again, table, "after {index}");
+    }
+    assert!(!rows.is_empty());
 }

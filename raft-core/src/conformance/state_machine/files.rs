@@ -3,9 +3,10 @@
 //! It does not know what is in them.
 
 use std::io::{self, Read, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
+use super::FileReader;
 use crate::entry::SnapshotMeta;
 use crate::port::{Manifest, PortError, SnapshotFile, SnapshotSink, SnapshotSource};
 use crate::types::Position;
@@ -19,34 +20,34 @@ pub(super) struct Files {
 }
 
 /// Takes the files of a capture, those on a disk as they are when they are added.
-#[derive(Default)]
 pub(super) struct Sink {
     files: Vec<(String, Vec<u8>)>,
-    /// The files on a disk, to be read by the fixture.
-    linked: Vec<(String, PathBuf)>,
+    read: FileReader,
     /// No file is taken.
     is_full: bool,
 }
 
 impl Sink {
+    /// One with room, which reads files on a disk so.
+    pub(super) fn new(read: FileReader) -> Self {
+        Self {
+            files: Vec::new(),
+            read,
+            is_full: false,
+        }
+    }
+
     /// A disk without room.
-    pub(super) fn full() -> Self {
+    pub(super) fn full(read: FileReader) -> Self {
         Self {
             is_full: true,
-            ..Self::default()
+            ..Self::new(read)
         }
     }
 
     /// The snapshot, whose last entry is at `last`.
-    pub(super) fn into_files(
-        self,
-        last: Position,
-        read: impl Fn(&Path) -> io::Result<Vec<u8>>,
-    ) -> io::Result<Files> {
+    pub(super) fn into_files(self, last: Position) -> Files {
         let mut files = self.files;
-        for (name, path) in self.linked {
-            files.push((name, read(&path)?));
-        }
         files.sort();
         let named = |(name, content): &(String, Vec<u8>)| SnapshotFile {
             name: name.clone(),
@@ -58,19 +59,17 @@ impl Sink {
             last,
             ..SnapshotMeta::default()
         };
-        Ok(Files {
+        Files {
             manifest: Manifest {
                 meta: Arc::new(meta),
                 files: files.iter().map(named).collect(),
             },
             contents: files.into_iter().map(|(_, content)| content).collect(),
-        })
+        }
     }
 
     fn check(&self, name: &str) -> Result<(), PortError> {
-        let mut names = self.files.iter().map(|(name, _)| name);
-        let is_taken =
-            names.any(|known| known == name) || self.linked.iter().any(|(known, _)| known == name);
+        let is_taken = self.files.iter().any(|(known, _)| known == name);
         if is_taken || !SnapshotFile::is_name(name) {
             return Err(PortError::misused(format!("{name:?} is taken, or no name")));
         }
@@ -94,7 +93,9 @@ impl SnapshotSink for Sink {
 
     fn add_file(&mut self, name: &str, path: &Path) -> Result<(), PortError> {
         self.check(name)?;
-        self.linked.push((name.to_owned(), path.to_owned()));
+        let read = (self.read)(path);
+        let bytes = read.map_err(|source| PortError::io(format!("add {name}"), source))?;
+        self.files.push((name.to_owned(), bytes));
         Ok(())
     }
 

@@ -112,7 +112,7 @@ fn failing_sink(stand: &mut Stand) {
     let middle = stand.log.len() / 2;
     let mut subject = stand.fresh_at(middle);
     let capture = stand.capture(&mut subject);
-    let mut sink = Sink::full();
+    let mut sink = Sink::full(stand.fixture.file_reader());
     let done = capture(&mut sink);
     stand.check(done.is_err(), "a full disk goes unnoticed");
     stand.compare(&subject);

@@ -215,14 +215,14 @@ impl<'a> Stand<'a> {
 
     /// What a capture that was taken after so many commands writes.
     pub(super) fn write(&self, capture: Capture, applied: usize) -> Taken {
-        let mut sink = Sink::default();
+        let mut sink = Sink::new(self.fixture.file_reader());
         let done = capture(&mut sink);
         self.ok("write a capture", done);
         let last = applied.checked_sub(1).map(|last| &self.log[last]);
         let last = last.map_or(Position::default(), |c| Position::new(c.term, c.index));
-        match sink.into_files(last, |path| self.fixture.read_file(path)) {
-            Ok(files) => Taken { applied, files },
-            Err(error) => self.fail(&error),
+        Taken {
+            applied,
+            files: sink.into_files(last),
         }
     }
 
