@@ -1,0 +1,180 @@
+//! Rows with changes upon them that are not written yet, so that each command of a batch sees what
+//! those before it did. It does not know what a row means.
+
+use std::cmp::Ordering;
+use std::collections::{BTreeMap, HashMap};
+
+use bytes::Bytes;
+use raft_core::Index;
+use raft_core::port::PortError;
+
+use crate::engine::{Batch, Cursor, Direction, Family, Span, View};
+
+type Changes = BTreeMap<Bytes, Option<Bytes>>;
+
+/// A view, and changes upon it.
+pub struct Overlay<'a> {
+    base: &'a dyn View,
+    changes: [Changes; Family::ALL.len()],
+    /// Rows of the family of keys that were asked for in advance.
+    fetched: HashMap<Bytes, Option<Bytes>>,
+}
+
+impl<'a> Overlay<'a> {
+    /// Without changes.
+    #[must_use]
+    pub fn new(base: &'a dyn View) -> Self {
+        Self {
+            base,
+            changes: Default::default(),
+            fetched: HashMap::new(),
+        }
+    }
+
+    /// Reads the present records of these keys, which will be asked for, all at once.
+    ///
+    /// # Errors
+    /// When they can't be read.
+    pub fn fetch(&mut self, mut keys: Vec<Bytes>) -> Result<(), PortError> {
+        keys.sort_unstable();
+        keys.dedup();
+        let rows = self.base.get_many(Family::Keys, &keys)?;
+        self.fetched = keys.into_iter().zip(rows).collect();
+        Ok(())
+    }
+
+    /// Writes a row.
+    pub fn put(&mut self, family: Family, key: Bytes, value: Bytes) {
+        self.changes[family as usize].insert(key, Some(value));
+    }
+
+    /// Removes a row.
+    pub fn remove(&mut self, family: Family, key: Bytes) {
+        self.changes[family as usize].insert(key, None);
+    }
+
+    /// The changes, to be written.
+    #[must_use]
+    pub fn into_batch(self, applied: Index) -> Batch {
+        let mut batch = Batch::new(applied);
+        for (family, changes) in Family::ALL.into_iter().zip(self.changes) {
+            if !changes.is_empty() {
+                batch.changes.push((family, changes.into_iter().collect()));
+            }
+        }
+        batch
+    }
+}
+
+impl View for Overlay<'_> {
+    fn get(&self, family: Family, key: &[u8]) -> Result<Option<Bytes>, PortError> {
+        if let Some(changed) = self.changes[family as usize].get(key) {
+            return Ok(changed.clone());
+        }
+        if family == Family::Keys
+            && let Some(fetched) = self.fetched.get(key)
+        {
+            return Ok(fetched.clone());
+        }
+        self.base.get(family, key)
+    }
+
+    fn scan(
+        &self,
+        family: Family,
+        span: &Span,
+        direction: Direction,
+    ) -> Result<Box<dyn Cursor + '_>, PortError> {
+        let base = self.base.scan(family, span, direction)?;
+        let changes = &self.changes[family as usize];
+        if changes.is_empty() || span.is_empty() {
+            return Ok(base);
+        }
+        let changes = changes.range::<[u8], _>(span.bounds());
+        let mut changes: Box<dyn Iterator<Item = Change<'_>>> = match direction {
+            Direction::Ascending => Box::new(changes),
+            Direction::Descending => Box::new(changes.rev()),
+        };
+        let mut merged = Merged {
+            base,
+            next: changes.next(),
+            changes,
+            is_at_change: false,
+            direction,
+        };
+        merged.settle()?;
+        Ok(Box::new(merged))
+    }
+}
+
+type Change<'a> = (&'a Bytes, &'a Option<Bytes>);
+
+/// Goes over the rows of the base and the changes together.
+struct Merged<'a> {
+    base: Box<dyn Cursor + 'a>,
+    changes: Box<dyn Iterator<Item = Change<'a>> + 'a>,
+    /// The next change. The base's row has another key.
+    next: Option<Change<'a>>,
+    /// Whether it stands at the next change, rather than at the base's row.
+    is_at_change: bool,
+    direction: Direction,
+}
+
+impl<'a> Merged<'a> {
+    /// The row of the change that it stands at.
+    fn changed(&self) -> Option<(&'a Bytes, &'a Bytes)> {
+        let (key, value) = self.next.filter(|_| self.is_at_change)?;
+        Some((key, value.as_ref()?))
+    }
+
+    /// Passes over rows that were replaced, and over removals.
+    fn settle(&mut self) -> Result<(), PortError> {
+        self.is_at_change = false;
+        while let Some((key, value)) = self.next {
+            let order = match (self.base.row(), self.direction) {
+                (None, _) => Ordering::Less,
+                (Some((row, _)), Direction::Ascending) => (**key).cmp(row),
+                (Some((row, _)), Direction::Descending) => row.cmp(&**key),
+            };
+            match order {
+                Ordering::Greater => return Ok(()),
+                Ordering::Equal => self.base.advance()?,
+                Ordering::Less => {}
+            }
+            if value.is_some() {
+                self.is_at_change = true;
+                return Ok(());
+            }
+            self.next = self.changes.next();
+        }
+        Ok(())
+    }
+}
+
+impl Cursor for Merged<'_> {
+    fn row(&self) -> Option<(&[u8], &[u8])> {
+        match self.changed() {
+            Some((key, value)) => Some((key, value)),
+            None => self.base.row(),
+        }
+    }
+
+    fn to_owned(&self) -> Option<(Bytes, Bytes)> {
+        match self.changed() {
+            Some((key, value)) => Some((key.clone(), value.clone())),
+            None => self.base.to_owned(),
+        }
+    }
+
+    fn advance(&mut self) -> Result<(), PortError> {
+        if self.is_at_change {
+            self.next = self.changes.next();
+        } else {
+            self.base.advance()?;
+        }
+        self.settle()
+    }
+}
+
+#[cfg(test)]
+mod tests;
