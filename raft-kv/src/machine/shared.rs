@@ -1,0 +1,125 @@
+//! What a machine shares with its readers and its sweeper. Locks are taken in the order of the
+//! fields, and none is held while something is awaited.
+
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use raft_core::Index;
+use raft_core::port::PortError;
+
+use super::digests::{DigestLog, DigestPoint};
+use crate::engine::{self, Engine};
+use crate::lease_feed::{LeaseFeed, LeaseNews};
+use crate::model::{LeaseChange, sweep};
+use crate::rows;
+use crate::types::Revision;
+use crate::watch::{Hub, HubConfig};
+
+/// A page of the sweep removes what about so many changes have made superfluous.
+const SWEEP_CHANGES: usize = 500;
+
+pub(crate) struct Shared {
+    engine: Arc<dyn Engine>,
+    /// Whose turn it is to write: what is written is what was read under the same turn, changed.
+    turn: Mutex<()>,
+    digests: Mutex<Digests>,
+    hub: Hub,
+    leases: LeaseFeed,
+}
+
+#[derive(Default)]
+struct Digests {
+    log: DigestLog,
+    /// The latest one that all members compare.
+    fixed: Option<DigestPoint>,
+}
+
+impl Shared {
+    pub(super) fn new(
+        engine: Arc<dyn Engine>,
+        watches: HubConfig,
+        revision: Revision,
+        compacted: Revision,
+    ) -> Self {
+        Self {
+            hub: Hub::new(Arc::clone(&engine), revision, compacted, watches),
+            engine,
+            turn: Mutex::default(),
+            digests: Mutex::default(),
+            leases: LeaseFeed::default(),
+        }
+    }
+
+    pub(crate) fn engine(&self) -> &dyn Engine {
+        &*self.engine
+    }
+
+    pub(crate) const fn hub(&self) -> &Hub {
+        &self.hub
+    }
+
+    pub(crate) const fn lease_feed(&self) -> &LeaseFeed {
+        &self.leases
+    }
+
+    pub(super) fn turn(&self) -> Result<MutexGuard<'_, ()>, PortError> {
+        self.turn.lock().map_err(panicked)
+    }
+
+    pub(super) fn note_leases(&self, changes: Vec<LeaseChange>) {
+        for change in changes {
+            self.leases.push(match change {
+                LeaseChange::Granted { id, ttl_s } => LeaseNews::Granted { id, ttl_s },
+                LeaseChange::Ended(id) => LeaseNews::Ended(id),
+            });
+        }
+    }
+
+    pub(super) fn note_digests(
+        &self,
+        points: &[DigestPoint],
+        fixed: Option<DigestPoint>,
+    ) -> Result<(), PortError> {
+        let mut digests = self.digests.lock().map_err(panicked)?;
+        digests.log.push(points);
+        digests.fixed = fixed.or(digests.fixed);
+        Ok(())
+    }
+
+    /// The state is another one: what was noted of the old one is no use.
+    pub(super) fn forget(&self) {
+        self.leases.push(LeaseNews::Reset);
+        if let Ok(mut digests) = self.digests.lock() {
+            digests.log.clear();
+            digests.fixed = None;
+        }
+    }
+
+    pub(crate) fn digest_log(&self) -> Result<DigestLog, PortError> {
+        Ok(self.digests.lock().map_err(panicked)?.log.clone())
+    }
+
+    pub(crate) fn fixed_digest(&self) -> Result<Option<DigestPoint>, PortError> {
+        Ok(self.digests.lock().map_err(panicked)?.fixed)
+    }
+
+    pub(crate) fn digest_at(&self, index: Index) -> Result<Option<u64>, PortError> {
+        Ok(self.digests.lock().map_err(panicked)?.log.at(index))
+    }
+
+    /// Removes some superfluous rows. Whether nothing is left.
+    pub(super) fn sweep_page(&self) -> Result<bool, PortError> {
+        let _turn = self.turn()?;
+        let page = engine::read(self.engine(), |view| {
+            sweep(view, &rows::state(view)?, SWEEP_CHANGES)
+        })?;
+        let Some(page) = page else {
+            return Ok(true);
+        };
+        self.engine.write(page.batch)?;
+        Ok(page.is_last)
+    }
+}
+
+fn panicked<E>(_: E) -> PortError {
+    PortError::misused("a machine in which a thread panicked")
+}
