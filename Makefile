@@ -19,7 +19,7 @@ test: unit simulate explore mutants ## All tests: those below, one after the oth
 
 unit: tools ## The test suites of the workspace
 	@echo "==> cargo test --workspace --release (build directory $(CARGO_TARGET_DIR))"
-	@cargo test --workspace --release --features raft-log/rocksdb
+	@cargo test --workspace --release --features raft-log/rocksdb,raft-tests/rocksdb
 
 simulate: tools ## SEEDS=5000 simulated clusters in a world of faults
 	@echo "==> $(SEEDS) simulated clusters"

@@ -6,6 +6,8 @@
 
 #[path = "fuzz_smoke/dns_seeds.rs"]
 mod dns_seeds;
+#[path = "fuzz_smoke/kv_seeds.rs"]
+mod kv_seeds;
 #[path = "fuzz_smoke/log_seeds.rs"]
 mod log_seeds;
 #[path = "fuzz_smoke/wire_seeds.rs"]
@@ -56,6 +58,7 @@ fn seeds_are_what_we_encode() {
 fn seeds() -> Vec<(&'static str, Vec<Vec<u8>>)> {
     let mut seeds = log_seeds::all();
     seeds.extend(dns_seeds::all());
+    seeds.extend(kv_seeds::all());
     seeds.extend(wire_seeds::all());
     seeds.sort();
     seeds

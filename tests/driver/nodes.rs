@@ -12,6 +12,7 @@ use raft_core::port::{
 use raft_core::{Consistency, Index, Membership, Message, Node, NodeConfig, NodeId, Position};
 use raft_log::{MemoryDisk, MemoryLog};
 use raft_net::{UnreliableNet, UnreliableTransport};
+pub(crate) use raft_tests::storm::name;
 
 /// A machine that keeps every command; its answer is how many there are.
 #[derive(Default)]
@@ -293,10 +294,6 @@ impl Nodes {
         let status = watch.until(|status| status.applied() >= wanted).await;
         status.expect("it runs on");
     }
-}
-
-pub(crate) fn name(id: u64) -> String {
-    format!("node-{id}")
 }
 
 fn place(id: u64) -> usize {

@@ -11,11 +11,14 @@ mod damage;
 mod disk;
 #[path = "fuzz/dns.rs"]
 mod dns;
+#[path = "fuzz/kv.rs"]
+mod kv;
 #[path = "fuzz/wire.rs"]
 mod wire;
 
 pub use damage::damage;
 pub use dns::dns;
+pub use kv::{kv_answer, kv_command};
 pub use wire::{bulk, frame, handshake, parcel};
 
 use bytes::Bytes;
@@ -30,7 +33,7 @@ use raft_log::snapshot::{decode_manifest, encode_manifest};
 pub type Target = fn(&[u8]);
 
 /// All targets by name.
-pub const TARGETS: [(&str, Target); 12] = [
+pub const TARGETS: [(&str, Target); 14] = [
     ("batch", batch),
     ("bulk", bulk),
     ("checkpoint", checkpoint),
@@ -38,6 +41,8 @@ pub const TARGETS: [(&str, Target); 12] = [
     ("dns", dns),
     ("frame", frame),
     ("handshake", handshake),
+    ("kv_answer", kv_answer),
+    ("kv_command", kv_command),
     ("manifest", manifest),
     ("parcel", parcel),
     ("record", record),

@@ -52,6 +52,7 @@ fn may_see(package: &str) -> &'static [&'static str] {
 /// nodes need a log and a network. What is shipped, and `rules::adapters_apart`, stay as they are.
 fn may_try_with(package: &str) -> &'static [&'static str] {
     match package {
+        "raft-kv" => &["raft-log", "raft-net"],
         "raft-net" => &["raft-log"],
         _ => &[],
     }
@@ -234,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_network_has_examples_with_a_log() {
+    fn only_the_network_and_the_store_have_examples_with_a_log() {
         let check = |package: &str, section: &str, dependency: &str, expected: usize| {
             let text = format!("[package]\nname = \"{package}\"\n[{section}]\n{dependency}\n");
             let manifest = Manifest::parse("some/Cargo.toml", &text);
@@ -247,6 +248,9 @@ mod tests {
             0,
         );
         check("raft-net", "dependencies", "raft-log.workspace = true", 1);
+        let both = "raft-log.workspace = true\nraft-net.workspace = true";
+        check("raft-kv", "dev-dependencies", both, 0);
+        check("raft-kv", "dependencies", both, 2);
         check("raft-net", "build-dependencies", "raft-log = \"1\"", 1);
         check(
             "raft-net",

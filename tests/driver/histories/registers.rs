@@ -1,7 +1,7 @@
 //! Registers as a state machine, and a ghost that sees what is applied on every replica.
 //!
 //! Each command stores a value that no other command stores, so the value names the command. This
-//! file knows neither nodes nor clients' histories.
+//! file knows no clients.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};

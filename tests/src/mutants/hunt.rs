@@ -25,6 +25,8 @@ pub struct Hunt {
     core: Vec<Layer>,
     /// For mutants of the driver.
     driver: Vec<Layer>,
+    /// For mutants of the key-value machine.
+    kv: Vec<Layer>,
     /// For mutants of the log, the cheapest first once they ran without one.
     log: Vec<Layer>,
 }
@@ -74,13 +76,16 @@ impl Hunt {
         let mut core = test(&["raft-core", "--lib"])?;
         let mut driver = core.clone();
         let mut log = test(&["raft-log", "--lib", "--test", "conformance"])?;
+        let mut kv = test(&["raft-kv", "--no-default-features", "--lib"])?;
         let mut wanted = vec!["raft-tests", "--test", "paper", "--test", "scenarios"];
         wanted.extend(["--test", "transcripts", "--test", "crash_points"]);
         wanted.extend(["--test", "log_crash", "--test", "driver"]);
+        wanted.extend(["--test", "kv_model"]);
         for layer in test(&wanted)? {
             match layer.name.as_str() {
                 "log_crash" => log.extend(layer.one_by_one()?),
                 "driver" => driver.push(layer),
+                "kv_model" => kv.push(layer),
                 _ => core.push(layer),
             }
         }
@@ -92,6 +97,7 @@ impl Hunt {
             seeds,
             core,
             driver,
+            kv,
             log,
         })
     }
@@ -108,7 +114,8 @@ impl Hunt {
             None => Ok(()),
             Some(kill) => bail!("without a mutant {} fails: {}", kill.layer, kill.said),
         };
-        self.core.iter().chain(&self.driver).try_for_each(passes)?;
+        let others = self.driver.iter().chain(&self.kv);
+        self.core.iter().chain(others).try_for_each(passes)?;
         let mut timed = Vec::new();
         for layer in &self.log {
             let began = Instant::now();
@@ -127,6 +134,8 @@ impl Hunt {
     pub fn hunt(&self, mutant: &Mutant) -> Result<Option<Kill>> {
         let layers = if mutant.file.starts_with("raft-log") {
             &self.log
+        } else if mutant.file.starts_with("raft-kv") {
+            &self.kv
         } else if mutant.file.starts_with("raft-core/src/driver") {
             &self.driver
         } else {
@@ -318,7 +327,7 @@ fn executables(messages: &str) -> Result<Vec<Layer>> {
             .and_then(|name| name.as_str());
         if let (true, Some(path), Some(name)) = (test, path, name) {
             let name = match name {
-                "raft_core" | "raft_log" => "unit tests",
+                "raft_core" | "raft_kv" | "raft_log" => "unit tests",
                 name => name,
             };
             found.push(Layer {

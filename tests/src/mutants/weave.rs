@@ -5,6 +5,7 @@
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
@@ -28,9 +29,16 @@ pub fn on(number: u32) -> bool {
 "#;
 
 /// What the woven workspace consists of.
-const PARTS: [&str; 5] = ["Cargo.lock", "raft-core", "raft-log", "raft-net", "tests"];
+const PARTS: [&str; 6] = [
+    "Cargo.lock",
+    "raft-core",
+    "raft-kv",
+    "raft-log",
+    "raft-net",
+    "tests",
+];
 /// The crates that get the switch.
-const SWITCHED: [&str; 2] = ["raft-core", "raft-log"];
+const SWITCHED: [&str; 3] = ["raft-core", "raft-kv", "raft-log"];
 
 /// Writes the woven workspace into `to`. Files that did not change keep their age, so that cargo
 /// compiles only what changed.
@@ -93,7 +101,8 @@ fn manifest(root: &Path) -> Result<String> {
             skipping = line.starts_with("[workspace.lints");
         }
         if line.starts_with("members") {
-            woven.push_str("members = [\"raft-core\", \"raft-log\", \"raft-net\", \"tests\"]\n");
+            let members = &PARTS[1..];
+            writeln!(woven, "members = {members:?}")?;
         } else if !skipping {
             woven.push_str(line);
             woven.push('\n');

@@ -9,14 +9,13 @@ use raft_core::{Member, MemberChange, NodeId};
 use raft_net::Faults;
 use tokio::task::spawn_local;
 
-use super::world::{NODES, World};
-use crate::nodes::name;
+use super::{NODES, Program, World, name};
 
 /// How many faults there are.
 const STEPS: u64 = 60;
 
 /// One fault after the other; then all is well again, and everybody runs.
-pub(crate) async fn rage(world: Rc<World>) {
+pub async fn rage<P: Program>(world: Rc<World<P>>) {
     for _ in 0..STEPS {
         step(&world).await;
         drop(world.leader());
@@ -25,18 +24,11 @@ pub(crate) async fn rage(world: Rc<World>) {
     }
     world.net.set_faults(Faults::default());
     world.net.heal();
-    restart_all(&world).await;
+    world.restart_all().await;
     world.is_over.set(true);
 }
 
-pub(crate) async fn restart_all(world: &World) {
-    for id in world.down() {
-        world.start(id).await;
-        world.tally.borrow_mut().restarts += 1;
-    }
-}
-
-async fn step(world: &Rc<World>) {
+async fn step<P: Program>(world: &Rc<World<P>>) {
     let tally = &world.tally;
     match world.draw(17) {
         0 | 1 => weather(world),
@@ -69,7 +61,7 @@ async fn step(world: &Rc<World>) {
             world.start(id).await;
             tally.borrow_mut().restarts += 1;
         }
-        10 | 11 => restart_all(world).await,
+        10 | 11 => world.restart_all().await,
         12 => shut_down(world),
         13 => transfer(world),
         14 => change(world),
@@ -78,7 +70,7 @@ async fn step(world: &Rc<World>) {
     }
 }
 
-fn weather(world: &World) {
+fn weather<P: Program>(world: &World<P>) {
     let mut rng = world.rng.borrow_mut();
     let mut per_mille = |max| u16::try_from(rng.below(max)).expect("small");
     let faults = Faults {
@@ -92,7 +84,7 @@ fn weather(world: &World) {
     world.net.set_faults(faults);
 }
 
-fn partition(world: &World) {
+fn partition<P: Program>(world: &World<P>) {
     let names: Vec<_> = (1..=NODES).map(name).collect();
     let sides = 1 + world.draw((1 << NODES) - 2);
     let side = |wanted: u64| -> Vec<&str> {
@@ -104,7 +96,7 @@ fn partition(world: &World) {
     world.tally.borrow_mut().partitions += 1;
 }
 
-fn shut_down(world: &Rc<World>) {
+fn shut_down<P: Program>(world: &Rc<World<P>>) {
     let id = 1 + world.draw(NODES);
     let Some(node) = world.withdraw(id) else {
         return;
@@ -115,7 +107,7 @@ fn shut_down(world: &Rc<World>) {
     });
 }
 
-fn transfer(world: &Rc<World>) {
+fn transfer<P: Program>(world: &Rc<World<P>>) {
     let Some(node) = world.any() else { return };
     let target = match world.draw(NODES + 1) {
         0 => None,
@@ -129,7 +121,7 @@ fn transfer(world: &Rc<World>) {
     });
 }
 
-fn change(world: &Rc<World>) {
+fn change<P: Program>(world: &Rc<World<P>>) {
     let Some(node) = world.any() else { return };
     let wish = |id: u64| {
         let (id, member) = (NodeId(id), Member::at(name(id)));
@@ -152,7 +144,7 @@ fn change(world: &Rc<World>) {
     });
 }
 
-fn take_snapshot(world: &Rc<World>) {
+fn take_snapshot<P: Program>(world: &Rc<World<P>>) {
     let Some(node) = world.any() else { return };
     world.tally.borrow_mut().snapshots += 1;
     let world = Rc::clone(world);
@@ -162,7 +154,7 @@ fn take_snapshot(world: &Rc<World>) {
     });
 }
 
-fn nudge(world: &World) {
+fn nudge<P: Program>(world: &World<P>) {
     let Some(node) = world.any() else { return };
     if world.draw(2) == 0 {
         node.campaign();
