@@ -241,8 +241,9 @@ impl Shared {
     /// What the thread does.
     fn run(&self) {
         let mut state = self.state();
-        // A flush that has begun comes to its end before the database is closed: whoever was promised
-        // a capture gets it, and RocksDB waits for a second after a flush that it could not end.
+        // A flush that has begun comes to its end before the database is closed: whoever was
+        // promised a capture gets it, and RocksDB waits for a second after a flush that it could
+        // not end.
         while !state.is_closing || state.flush.is_some() {
             let Some(flush) = &state.flush else {
                 let woken = self.changed.wait(state);
