@@ -151,13 +151,21 @@ impl Ring {
         if let Some(slice) = self.slices.pop_front() {
             self.remember_quiet(self.since, slice.first());
             self.since = slice.through.next();
+            self.remember_quiet(slice.last().next(), self.since);
         }
     }
 
     fn remember_quiet(&mut self, from: Revision, to: Revision) {
-        if from < to {
-            self.quiet.push_back((from, to));
+        if from >= to {
+            return;
         }
+        if let Some((_, end)) = self.quiet.back_mut()
+            && *end == from
+        {
+            *end = to;
+            return;
+        }
+        self.quiet.push_back((from, to));
         if self.quiet.len() > QUIET_MAX {
             self.quiet.pop_front();
         }
