@@ -1,5 +1,5 @@
 //! The machine upon both engines: applying puts, reading ranges, taking a snapshot while writing
-//! goes on, starting again.
+//! goes on, starting again; and what of applying the engines themselves take.
 //!
 //! A put replaces one of a million keys, drawn at random, by a value of 256 bytes; so each reads a
 //! record, and writes the record, the one it replaces, and the change. Commands are made before the
@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use raft_core::port::StateMachine;
-use raft_kv::engine::{Engine, MemoryEngine};
+use raft_kv::engine::{Engine, Family, MemoryEngine, read};
 #[cfg(feature = "rocksdb")]
 use raft_kv::engine::{RocksEngine, RocksEngineConfig};
 use raft_kv::keys::Keys;
@@ -30,17 +30,19 @@ struct Contender {
     name: &'static str,
     machine: Machine,
     store: Store,
+    engine: Arc<dyn Engine>,
     commands: Commands,
 }
 
 impl Contender {
     fn open(name: &'static str, engine: Arc<dyn Engine>, keys: u64) -> Self {
-        let opened = Machine::open(engine, MachineConfig::default());
+        let opened = Machine::open(Arc::clone(&engine), MachineConfig::default());
         let (machine, store) = opened.expect("rows to begin with");
         let mut contender = Self {
             name,
             machine,
             store,
+            engine,
             commands: Commands::new(keys),
         };
         let mut loaded = 0;
@@ -60,6 +62,27 @@ impl Contender {
             self.machine.apply(batch).expect("answers");
         }
         began.elapsed() / u32::try_from(size * batches).unwrap_or(u32::MAX)
+    }
+
+    /// Looks so many keys up at once, as a batch of puts does; how long a key took.
+    fn look_up(&mut self, size: u64) -> Duration {
+        let mut keys: Vec<_> = (0..size).map(|_| key(self.commands.draw())).collect();
+        keys.sort_unstable();
+        keys.dedup();
+        let began = Instant::now();
+        let found = read(&*self.engine, |view| view.get_many(Family::Keys, &keys));
+        let took = began.elapsed();
+        assert!(found.expect("rows").iter().all(Option::is_some));
+        took / u32::try_from(keys.len()).unwrap_or(u32::MAX)
+    }
+
+    /// Writes the rows of so many puts, in a batch of their own; how long a put took.
+    fn write(&mut self, size: u64) -> Duration {
+        let applied = self.store.state().expect("a state").applied;
+        let batch = self.commands.rows(applied, size);
+        let began = Instant::now();
+        self.engine.write(batch).expect("a write");
+        began.elapsed() / u32::try_from(size).unwrap_or(u32::MAX)
     }
 
     /// Reads so many keys, some times, from one place or another; how long a range took.
@@ -109,6 +132,10 @@ fn main() {
             snapshot(contender, dir.path());
         }
     }
+    // The last, since these rows are none that commands lead to.
+    if options.wants("engine") {
+        engine(&mut contenders, options.rounds(ROUNDS));
+    }
     drop(contenders);
     #[cfg(feature = "rocksdb")]
     if options.wants("restart") {
@@ -138,6 +165,19 @@ fn apply(contenders: &mut [Contender], rounds: usize) {
             let batch = each * u32::try_from(size).unwrap_or(u32::MAX);
             println!("  {:8} {size:5}: {rate:>9.0} ({batch:?})", contender.name);
         }
+    }
+}
+
+fn engine(contenders: &mut [Contender], rounds: usize) {
+    println!("\nthe engine alone, batches of 1024, time a put");
+    for contender in contenders {
+        let look_ups = (0..rounds * 20).map(|_| contender.look_up(1024)).collect();
+        let writes = (0..rounds * 20).map(|_| contender.write(1024)).collect();
+        let (look_up, write) = (median(look_ups), median(writes));
+        println!(
+            "  {:8} look up {look_up:?}, write {write:?}",
+            contender.name
+        );
     }
 }
 

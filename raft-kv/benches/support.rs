@@ -9,8 +9,10 @@ use bytes::{BufMut, Bytes, BytesMut};
 use raft_core::port::{Committed, PortError, SnapshotSink};
 use raft_core::session::Stamped;
 use raft_core::{Index, Term};
-use raft_kv::Command;
+use raft_kv::engine::{Batch, Change, Family};
 use raft_kv::request::PutRequest;
+use raft_kv::rows::{self, Changed, Record};
+use raft_kv::{Command, EventKind, LeaseId, Revision};
 
 const VALUE_BYTES: usize = 256;
 
@@ -78,17 +80,61 @@ impl Commands {
             .collect()
     }
 
-    fn put(&mut self, number: u64) -> Committed {
+    /// The rows that puts of keys drawn at random write: the records, those that they replace, and
+    /// the changes.
+    pub(crate) fn rows(&mut self, applied: Index, count: u64) -> Batch {
+        let mut keys: Vec<_> = (0..count).map(|_| key(self.draw())).collect();
+        keys.sort_unstable();
+        keys.dedup();
+        let mut families = [Family::Keys, Family::History, Family::Revisions].map(|family| {
+            let changes: Vec<Change> = Vec::with_capacity(keys.len());
+            (family, changes)
+        });
+        for key in keys {
+            // Behind all that there is, so that nothing is written over but the present record.
+            let modified = Revision((1 << 40) + self.next);
+            self.next += 1;
+            let record = Record {
+                create: modified,
+                modified,
+                version: 1,
+                lease: LeaseId::NONE,
+                value: self.value(),
+            };
+            let changed = Changed {
+                kind: EventKind::Put,
+                prev: modified,
+                key: key.clone(),
+            };
+            let row = record.encode();
+            let [present, history, revisions] = &mut families;
+            history
+                .1
+                .push((rows::history_key(&key, modified), Some(row.clone())));
+            let place = rows::revision_key(modified, 0);
+            revisions.1.push((place, Some(changed.encode())));
+            present.1.push((key, Some(row)));
+        }
+        let mut batch = Batch::new(applied);
+        batch.changes.extend(families);
+        batch
+    }
+
+    fn value(&self) -> Bytes {
         let mut value = BytesMut::with_capacity(VALUE_BYTES);
         while value.len() < VALUE_BYTES {
             let mixed =
                 (self.next ^ (value.len() as u64) << 32).wrapping_mul(0x9E37_79B9_7F4A_7C15);
             value.put_u64(mixed);
         }
+        value.freeze()
+    }
+
+    fn put(&mut self, number: u64) -> Committed {
         let stamped = Stamped {
             time_ms: self.next,
             session: None,
-            command: Command::Put(PutRequest::of(key(number), value.freeze())).encode(),
+            command: Command::Put(PutRequest::of(key(number), self.value())).encode(),
         };
         let committed = Committed {
             index: Index(self.next),
@@ -156,8 +202,8 @@ pub(crate) struct Options {
 }
 
 impl Options {
-    /// `--quick` shows that it runs; `--keys N`, `--dir D`; `--only apply`, `range`, `snapshot` or
-    /// `restart`.
+    /// `--quick` shows that it runs; `--keys N`, `--dir D`; `--only apply`, `engine`, `range`,
+    /// `snapshot` or `restart`.
     pub(crate) fn parse() -> Self {
         let mut options = Self {
             keys: 1_000_000,
