@@ -7,5 +7,7 @@ mod chores;
 mod cluster;
 #[path = "kv_keeper/leases.rs"]
 mod leases;
+#[path = "kv_keeper/sick.rs"]
+mod sick;
 #[path = "kv_keeper/storm.rs"]
 mod storm;

@@ -6,6 +6,7 @@
 
 mod batch;
 mod memory;
+mod merged;
 #[cfg(feature = "rocksdb")]
 mod rocks;
 mod span;
@@ -13,6 +14,7 @@ pub(crate) mod stream;
 
 pub use batch::{Batch, Change};
 pub use memory::MemoryEngine;
+pub(crate) use merged::Merged;
 #[cfg(all(test, feature = "rocksdb"))]
 pub(crate) use rocks::crashed;
 #[cfg(feature = "rocksdb")]

@@ -73,15 +73,6 @@ impl Keys {
         }
     }
 
-    /// The first one that may be among them.
-    #[must_use]
-    pub const fn first(&self) -> &Bytes {
-        match self {
-            Self::One(key) => key,
-            Self::In(span) => &span.from,
-        }
-    }
-
     /// Whether this key is among them.
     #[must_use]
     pub fn contains(&self, key: &[u8]) -> bool {

@@ -40,7 +40,7 @@ pub struct MachineConfig {
     pub sessions: SessionLimits,
     /// Whose machine it is; so that it stops when the others find that its state differs.
     pub member: Option<NodeId>,
-    /// After so many entries each member's state is compared. The same on all members.
+    /// After so many entries the members' states are compared; 0 is never. The same on all members.
     pub digest_every: u64,
     /// Where superfluous rows are removed.
     pub sweeping: Sweeping,
@@ -168,7 +168,8 @@ impl Machine {
         }
         fetch::present_records(&mut overlay, &plan)?;
         for (committed, planned) in batch.iter().zip(plan) {
-            self.pass_fixed_index(committed.index, effects)?;
+            self.check_next(committed.index)?;
+            effects.fixed = self.fixed_before(committed.index).or(effects.fixed);
             self.state.applied = committed.index;
             self.state.term = committed.term;
             let answer = self.answer(&mut overlay, committed.term, planned, effects)?;
@@ -196,23 +197,25 @@ impl Machine {
         Ok(overlay.into_batch(self.state.applied))
     }
 
-    /// Between the last entry and this one, one may stand after which states are compared.
-    fn pass_fixed_index(&self, index: Index, effects: &mut Effects) -> Result<(), PortError> {
+    fn check_next(&self, index: Index) -> Result<(), PortError> {
         let before = self.state.applied;
         if index <= before {
             return Err(PortError::misused(format!(
                 "entry {index} is applied after entry {before}"
             )));
         }
-        let every = self.config.digest_every;
-        let fixed = index.0 / every * every;
-        if fixed > before.0 && fixed < index.0 {
-            effects.fixed = Some(DigestPoint {
-                index: Index(fixed),
-                digest: self.state.chain,
-            });
-        }
         Ok(())
+    }
+
+    /// Between the last entry and this one, one may stand after which states are compared.
+    fn fixed_before(&self, index: Index) -> Option<DigestPoint> {
+        let every = self.config.digest_every;
+        let fixed = Index(index.0.checked_div(every)? * every);
+        let is_between = self.state.applied < fixed && fixed < index;
+        is_between.then_some(DigestPoint {
+            index: fixed,
+            digest: self.state.chain,
+        })
     }
 
     fn answer(
@@ -228,7 +231,6 @@ impl Machine {
             Planned::Malformed => return Ok(Answered::Malformed.encode()),
         };
         self.sessions.advance(stamped.time_ms);
-        self.state.time_ms = self.sessions.time_ms();
         if let Some(known) = self.sessions.admit(self.state.applied, &stamped) {
             return Ok(known);
         }
@@ -281,7 +283,7 @@ impl Machine {
             }
         }
         shared.note_leases(effects.leases);
-        self.check_quarantine()?;
+        quarantine(&self.catalog, self.config.member)?;
         if self.config.sweeping == Sweeping::Inline {
             shared.sweep_page()?;
         }
@@ -292,10 +294,6 @@ impl Machine {
         if let Some(sweeper) = &self.sweeper {
             sweeper.wake();
         }
-    }
-
-    fn check_quarantine(&self) -> Result<(), PortError> {
-        quarantine(&self.catalog, self.config.member)
     }
 
     fn check_broken(&self) -> Result<(), PortError> {

@@ -26,7 +26,7 @@ pub use execution::{Execution, LeaseChange};
 pub use hash::{HashKv, hash_kv};
 pub use leases::{LEASE_TTL_S_MAX, LeaseView, lease_view, leases};
 pub use overlay::Overlay;
-pub use range::{compaction_of, range};
+pub use range::{check_revision, range};
 pub use sweep::{SweepPage, sweep};
 
 use raft_core::port::PortError;

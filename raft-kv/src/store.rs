@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use raft_core::port::PortError;
-use raft_core::{Index, NodeId, Term};
+use raft_core::{NodeId, Term};
 
 use crate::command::{Announcement, Command};
 use crate::engine::{self, Health, View};
@@ -91,17 +91,20 @@ impl Store {
         self.shared.lease_feed()
     }
 
+    /// Alarms, and what members say of themselves.
+    pub fn catalog(&self) -> Result<Catalog, PortError> {
+        self.read(Catalog::load)
+    }
+
     /// What is wrong, with whom.
     pub fn alarms(&self) -> Result<Vec<(NodeId, AlarmKind)>, PortError> {
-        let catalog = self.read(Catalog::load)?;
-        let alarms = catalog.alarms.into_iter();
+        let alarms = self.catalog()?.alarms.into_iter();
         Ok(alarms.map(|(kind, member)| (member, kind)).collect())
     }
 
     /// What members say of themselves.
     pub fn members(&self) -> Result<Vec<Announcement>, PortError> {
-        let catalog = self.read(Catalog::load)?;
-        Ok(catalog.members.into_values().collect())
+        Ok(self.catalog()?.members.into_values().collect())
     }
 
     /// The hash of all up to a revision; [`Revision::NONE`] is now.
@@ -131,11 +134,6 @@ impl Store {
     /// The digest after the latest entry at which members compare theirs.
     pub fn fixed_digest(&self) -> Result<Option<DigestPoint>, PortError> {
         self.shared.fixed_digest()
-    }
-
-    /// The digest after an entry, if it is remembered.
-    pub fn digest_at(&self, index: Index) -> Result<Option<u64>, PortError> {
-        self.shared.digest_at(index)
     }
 
     /// The digests after the latest commands.

@@ -17,7 +17,7 @@ pub(super) struct Survey {
     pub(super) role: RoleName,
     pub(super) membership: Membership,
     pub(super) state: State,
-    pub(super) alarms: Vec<(NodeId, AlarmKind)>,
+    pub(super) alarms: BTreeSet<(AlarmKind, NodeId)>,
     pub(super) announced: Vec<Announcement>,
     /// The latest digest that all members report.
     pub(super) digest: Option<DigestPoint>,
@@ -53,7 +53,7 @@ impl Survey {
     /// be added again, it says anew who it is, and what is wrong with it.
     pub(super) fn forgotten(&self) -> Option<Command> {
         let known: BTreeSet<NodeId> = self.announced.iter().map(|said| said.member).collect();
-        let alarmed = self.alarms.iter().map(|(member, _)| *member);
+        let alarmed = self.alarms.iter().map(|(_, member)| *member);
         let mut all = known.into_iter().chain(alarmed);
         let gone = all.find(|member| !self.membership.contains(*member))?;
         self.leads().then_some(Command::Forget(gone))
@@ -71,7 +71,7 @@ impl Survey {
         if !self.membership.contains(own) {
             return None;
         }
-        if self.alarms.contains(&(own, kind)) {
+        if self.alarms.contains(&(kind, own)) {
             let has_room = quota.has_room(used, free);
             has_room.then_some(Command::Clear(own, kind))
         } else {
@@ -120,7 +120,7 @@ mod tests {
             role: RoleName::Leader,
             membership: Membership::of_voters(members.iter().map(member)),
             state: State::FRESH,
-            alarms: Vec::new(),
+            alarms: BTreeSet::new(),
             announced: announced.collect(),
             digest: None,
         }
@@ -174,7 +174,7 @@ mod tests {
         survey.role = RoleName::Leader;
         survey.announced.pop();
         assert_eq!(survey.forgotten(), None);
-        survey.alarms = vec![(NodeId(4), AlarmKind::NoSpace)];
+        survey.alarms = BTreeSet::from([(AlarmKind::NoSpace, NodeId(4))]);
         assert_eq!(survey.forgotten(), Some(Command::Forget(NodeId(4))));
     }
 
@@ -185,12 +185,12 @@ mod tests {
             reserve_bytes: 0,
         };
         let (own, kind) = (NodeId(2), AlarmKind::NoSpace);
-        let raised = [(own, kind)];
-        let others = [(NodeId(1), kind), (own, AlarmKind::Corrupt)];
-        let check = |alarms: &[(NodeId, AlarmKind)], used, expected: Option<Command>| {
+        let raised = [(kind, own)];
+        let others = [(kind, NodeId(1)), (AlarmKind::Corrupt, own)];
+        let check = |alarms: &[(AlarmKind, NodeId)], used, expected: Option<Command>| {
             let mut survey = survey(&[1, 2], &[]);
             survey.role = RoleName::Follower;
-            survey.alarms = alarms.to_vec();
+            survey.alarms = alarms.iter().copied().collect();
             let alarm = survey.alarm(own, &quota, used, None);
             assert_eq!(alarm, expected, "{alarms:?}, {used} used");
         };

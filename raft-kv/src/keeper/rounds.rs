@@ -31,6 +31,7 @@ enum Errand {
     Upgrade,
     Forget,
     Report,
+    Halt,
 }
 
 /// An errand that is over.
@@ -45,6 +46,7 @@ enum Done {
         command: Command,
         answer: Result<Bytes, WriteError>,
     },
+    Halted,
 }
 
 /// The task.
@@ -59,6 +61,8 @@ pub(super) struct Rounds {
     survey_at: Time,
     /// The last digest that was reported.
     reported: Index,
+    /// Whether the engine had stopped to take changes at the last look.
+    is_stalled: bool,
     errands: JoinSet<Done>,
     under_way: BTreeSet<Errand>,
 }
@@ -74,6 +78,7 @@ impl Rounds {
             survey: None,
             survey_at: now,
             reported: Index(0),
+            is_stalled: false,
             errands: JoinSet::new(),
             under_way: BTreeSet::new(),
         }
@@ -125,7 +130,13 @@ impl Rounds {
 
     /// Looks around now and then, and at once when the own alarm has to change.
     fn look_around(&mut self, now: Time) -> Result<(), PortError> {
-        let used = self.leases.store.health()?.bytes;
+        let health = self.leases.store.health()?;
+        if health.background_errors > 0 {
+            self.halt();
+            return Ok(());
+        }
+        self.note_stall(health.is_stalled);
+        let used = health.bytes;
         let free = (self.config.free_bytes)();
         let own = self.config.announcement.member;
         let alarm =
@@ -149,14 +160,33 @@ impl Rounds {
         Ok(())
     }
 
+    /// An engine that has failed in the background would say so at the next write. But a member
+    /// that nobody writes to would go on answering reads from rows that it can't keep.
+    fn halt(&mut self) {
+        tracing::error!("the engine has failed in the background: the node stops");
+        let leases = Arc::clone(&self.leases);
+        self.send(Errand::Halt, async move {
+            leases.node.halt().await;
+            Done::Halted
+        });
+    }
+
+    fn note_stall(&mut self, is_stalled: bool) {
+        if is_stalled && !self.is_stalled {
+            tracing::warn!("the engine is behind with its background work: writes wait for it");
+        }
+        self.is_stalled = is_stalled;
+    }
+
     fn survey(&self) -> Result<Survey, PortError> {
         let (core, store) = (&self.status.now().core, &self.leases.store);
+        let catalog = store.catalog()?;
         Ok(Survey {
             role: core.role,
             membership: core.membership.1.as_ref().clone(),
             state: store.state()?,
-            alarms: store.alarms()?,
-            announced: store.members()?,
+            alarms: catalog.alarms,
+            announced: catalog.members.into_values().collect(),
             digest: store.fixed_digest()?,
         })
     }
@@ -223,6 +253,7 @@ impl Rounds {
                 self.written(&command, &answer);
                 errand
             }
+            Done::Halted => Errand::Halt,
         };
         self.under_way.remove(&errand);
     }

@@ -36,9 +36,11 @@ impl DigestLog {
         (!is_latest || point.index == index).then_some(point.digest)
     }
 
-    /// The commands whose digests are remembered, the oldest first.
-    pub fn points(&self) -> impl Iterator<Item = DigestPoint> + '_ {
-        self.points.iter().copied()
+    /// The first and the last command whose digest is remembered.
+    #[must_use]
+    pub fn span(&self) -> Option<(Index, Index)> {
+        let (first, last) = (self.points.front()?, self.points.back()?);
+        Some((first.index, last.index))
     }
 
     pub(super) fn push(&mut self, points: &[DigestPoint]) {
@@ -54,34 +56,33 @@ impl DigestLog {
 }
 
 /// The first entry after which another member's digest differs from ours, as far as both remember.
-/// `theirs` is asked about once for each halving; it says `None` of what it does not remember.
-pub fn first_difference(
+/// `theirs` is what that member's [`DigestLog::span`] says. `ask` is called once for each halving,
+/// for entries in that span.
+///
+/// # Errors
+/// What `ask` met.
+pub fn first_difference<E>(
     ours: &DigestLog,
-    mut theirs: impl FnMut(Index) -> Option<u64>,
-) -> Option<Index> {
-    let points: Vec<DigestPoint> = ours.points().collect();
-    let mut differs =
-        |point: &DigestPoint| theirs(point.index).map(|digest| digest != point.digest);
-    let (mut low, mut high) = (0, points.len());
-    let mut found = None;
+    theirs: (Index, Index),
+    mut ask: impl FnMut(Index) -> Result<u64, E>,
+) -> Result<Option<Index>, E> {
+    let (from, to) = theirs;
+    let points = &ours.points;
+    let (mut low, mut high) = (
+        points.partition_point(|point| point.index < from),
+        points.partition_point(|point| point.index <= to),
+    );
+    let end = high;
     while low < high {
-        let middle = usize::midpoint(low, high);
-        match differs(&points[middle]) {
-            Some(true) => {
-                found = Some(points[middle].index);
-                high = middle;
-            }
-            Some(false) => low = middle + 1,
-            // The latest may not have come there yet; the oldest may be forgotten there.
-            None if found.is_some() => low = middle + 1,
-            None => match differs(&points[low]) {
-                Some(true) => return Some(points[low].index),
-                Some(false) => high = middle,
-                None => low += 1,
-            },
+        let middle = low.midpoint(high);
+        let DigestPoint { index, digest } = points[middle];
+        if ask(index)? == digest {
+            low = middle + 1;
+        } else {
+            high = middle;
         }
     }
-    found
+    Ok((low < end).then(|| points[low].index))
 }
 
 #[cfg(test)]
@@ -103,18 +104,20 @@ mod tests {
 
     #[test]
     fn the_first_difference_is_found_with_few_questions() {
-        for (from, to) in [(1, 1000), (400, 1000), (1, 990), (300, 700)] {
-            for differing in [400, 401, 500, 503, 640, 689, 2000] {
-                let (ours, theirs) = (log(1, 1000, 5000), log(from, to, differing));
-                let first = (differing..to).find(|index| index % 3 != 0);
+        let ours = log(1, 1000, 5000);
+        for (from, to) in [(1, 1000), (400, 1000), (1, 990), (300, 700), (700, 1200)] {
+            for differing in [1, 400, 401, 500, 503, 640, 689, 995, 2000] {
+                let theirs = log(from, to, differing);
                 let mut asked = 0;
-                let found = first_difference(&ours, |index| {
+                let found = first_difference(&ours, theirs.span().expect("points"), |index| {
                     asked += 1;
-                    theirs.at(index)
+                    theirs.at(index).ok_or("not in their span")
                 });
+                let mut both = from.max(differing)..to.min(1000);
+                let first = both.find(|index| index % 3 != 0);
                 let what = format!("{from}..{to}, differing from {differing}");
-                assert_eq!(found, first.map(Index).filter(|_| differing < to), "{what}");
-                assert!(asked < 1500, "{what}: {asked} questions");
+                assert_eq!(found, Ok(first.map(Index)), "{what}");
+                assert!(asked <= 10, "{what}: {asked} questions");
             }
         }
     }

@@ -3,7 +3,6 @@
 
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use raft_core::Index;
 use raft_core::port::PortError;
 
 use super::digests::{DigestLog, DigestPoint};
@@ -100,10 +99,6 @@ impl Shared {
 
     pub(crate) fn fixed_digest(&self) -> Result<Option<DigestPoint>, PortError> {
         Ok(self.digests.lock().map_err(panicked)?.fixed)
-    }
-
-    pub(crate) fn digest_at(&self, index: Index) -> Result<Option<u64>, PortError> {
-        Ok(self.digests.lock().map_err(panicked)?.log.at(index))
     }
 
     /// Removes some superfluous rows. Whether nothing is left.

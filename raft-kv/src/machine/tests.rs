@@ -11,7 +11,7 @@ use bytes::Bytes;
 use raft_core::Index;
 #[cfg(feature = "rocksdb")]
 use raft_core::Term;
-use raft_core::conformance::{StateMachineFixture, state_machine, state_machine_walk};
+use raft_core::conformance::{FileReader, StateMachineFixture, state_machine, state_machine_walk};
 #[cfg(feature = "rocksdb")]
 use raft_core::port::Committed;
 use raft_core::port::StateMachine;
@@ -56,37 +56,26 @@ fn log(seed: u64, length: u64) -> Vec<Committed> {
     (1..=length).map(|number| committed(number * 2)).collect()
 }
 
-/// What is asked of machines upon any engine.
-struct Questions;
+/// Machines upon engines of one kind.
+trait Engines {
+    /// Without rows.
+    fn fresh(&mut self) -> Arc<dyn Engine>;
 
-impl Questions {
-    fn malformed() -> Vec<Bytes> {
-        let nonsense = |command: &'static [u8]| {
-            let stamped = Stamped {
-                time_ms: 5,
-                session: None,
-                command: Bytes::from_static(command),
-            };
-            stamped.encode()
-        };
-        vec![Bytes::new(), Bytes::from_static(b"x"), nonsense(b"")]
-    }
-
-    /// The row of the state has the digest of all rows and the chain of all answers.
-    fn all() -> Vec<Bytes> {
-        let all = TxnRequest {
-            success: vec![Op::Range(RangeRequest::of(Keys::all()))],
-            ..TxnRequest::default()
-        };
-        vec![Bytes::new(), Command::Txn(all).encode()]
+    /// The last one once more, after a crash.
+    fn again(&mut self) -> Arc<dyn Engine> {
+        self.fresh()
     }
 }
 
-struct InMemory;
+struct Upon<E>(E);
 
-impl StateMachineFixture for InMemory {
+impl<E: Engines> StateMachineFixture for Upon<E> {
     fn fresh(&mut self) -> Box<dyn StateMachine> {
-        machine(Arc::new(MemoryEngine::new()))
+        machine(self.0.fresh())
+    }
+
+    fn reopen(&mut self) -> Box<dyn StateMachine> {
+        machine(self.0.again())
     }
 
     fn command(&self, index: Index, random: u64) -> Bytes {
@@ -94,19 +83,42 @@ impl StateMachineFixture for InMemory {
     }
 
     fn malformed(&self) -> Vec<Bytes> {
-        Questions::malformed()
+        let nonsense = Stamped {
+            time_ms: 5,
+            session: None,
+            command: Bytes::new(),
+        };
+        vec![Bytes::new(), Bytes::from_static(b"x"), nonsense.encode()]
     }
 
+    /// The row of the state has the digest of all rows and the chain of all answers.
     fn queries(&self) -> Vec<Bytes> {
-        Questions::all()
+        let all = TxnRequest {
+            success: vec![Op::Range(RangeRequest::of(Keys::all()))],
+            ..TxnRequest::default()
+        };
+        vec![Bytes::new(), Command::Txn(all).encode()]
+    }
+
+    fn file_reader(&self) -> FileReader {
+        |path| std::fs::read(path)
+    }
+}
+
+struct InMemory;
+
+impl Engines for InMemory {
+    fn fresh(&mut self) -> Arc<dyn Engine> {
+        Arc::new(MemoryEngine::new())
     }
 }
 
 #[test]
 fn in_memory_it_passes_the_suite() {
-    state_machine(&mut InMemory);
+    let mut fixture = Upon(InMemory);
+    state_machine(&mut fixture);
     for seed in 0..100 {
-        state_machine_walk(&mut InMemory, seed, 120);
+        state_machine_walk(&mut fixture, seed, 120);
     }
 }
 
@@ -114,7 +126,6 @@ fn in_memory_it_passes_the_suite() {
 mod on_disk {
     use std::path::Path;
 
-    use raft_core::conformance::FileReader;
     use tempfile::TempDir;
 
     use super::*;
@@ -126,42 +137,26 @@ mod on_disk {
     }
 
     impl OnDisk {
-        fn open(dir: &Path) -> Box<dyn StateMachine> {
+        fn open(dir: &Path) -> Arc<dyn Engine> {
             // Much is flushed, so that much is there after a crash, and much is not.
             let config = RocksEngineConfig {
                 flush_bytes: 2_000,
                 ..RocksEngineConfig::default()
             };
-            machine(Arc::new(RocksEngine::open(dir, config).expect("an engine")))
+            Arc::new(RocksEngine::open(dir, config).expect("an engine"))
         }
     }
 
-    impl StateMachineFixture for OnDisk {
-        fn fresh(&mut self) -> Box<dyn StateMachine> {
+    impl Engines for OnDisk {
+        fn fresh(&mut self) -> Arc<dyn Engine> {
             let dir = tempfile::tempdir().expect("a directory");
-            let machine = Self::open(dir.path());
+            let engine = Self::open(dir.path());
             self.dirs.push(dir);
-            machine
+            engine
         }
 
-        fn reopen(&mut self) -> Box<dyn StateMachine> {
+        fn again(&mut self) -> Arc<dyn Engine> {
             Self::open(self.dirs.last().expect("one was made").path())
-        }
-
-        fn command(&self, index: Index, random: u64) -> Bytes {
-            command(index, random)
-        }
-
-        fn malformed(&self) -> Vec<Bytes> {
-            Questions::malformed()
-        }
-
-        fn queries(&self) -> Vec<Bytes> {
-            Questions::all()
-        }
-
-        fn file_reader(&self) -> FileReader {
-            |path| std::fs::read(path)
         }
     }
 
@@ -196,7 +191,7 @@ mod on_disk {
                     .expect("an answer");
                 let promised = running.durable();
                 let image = crashed(&engine);
-                let mut again = OnDisk::open(image.path());
+                let mut again = machine(OnDisk::open(image.path()));
                 let durable = again.durable();
                 let what = format!("seed {seed}, killed after {killed_after}: {durable}");
                 assert!(promised <= durable, "{what}, but {promised} was promised");
@@ -216,10 +211,10 @@ mod on_disk {
 
     #[test]
     fn on_disk_it_passes_the_suite() {
-        let mut fixture = OnDisk::default();
+        let mut fixture = Upon(OnDisk::default());
         state_machine(&mut fixture);
         for seed in 0..5 {
-            fixture.dirs.clear();
+            fixture.0.dirs.clear();
             state_machine_walk(&mut fixture, seed, 120);
         }
     }

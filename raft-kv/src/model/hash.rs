@@ -4,7 +4,7 @@
 use raft_core::port::PortError;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
-use super::range::{compaction_of, record_at};
+use super::range::{check_revision, record_at};
 use super::{damaged, range::each_at};
 use crate::engine::{Direction, Family, View};
 use crate::refusal::Refusal;
@@ -31,7 +31,7 @@ pub fn hash_kv(
     state: &State,
     revision: Revision,
 ) -> Result<Result<HashKv, Refusal>, PortError> {
-    if let Err(refusal) = compaction_of(state, revision) {
+    if let Err(refusal) = check_revision(state, revision) {
         return Ok(Err(refusal));
     }
     let revision = match revision {

@@ -1,14 +1,13 @@
 //! Rows with changes upon them that are not written yet, so that each command of a batch sees what
 //! those before it did. It does not know what a row means.
 
-use std::cmp::Ordering;
 use std::collections::{BTreeMap, HashMap};
 
 use bytes::Bytes;
 use raft_core::Index;
 use raft_core::port::PortError;
 
-use crate::engine::{Batch, Cursor, Direction, Family, Span, View};
+use crate::engine::{Batch, Cursor, Direction, Family, Merged, Span, View};
 
 type Changes = BTreeMap<Bytes, Option<Bytes>>;
 
@@ -91,88 +90,12 @@ impl View for Overlay<'_> {
             return Ok(base);
         }
         let changes = changes.range::<[u8], _>(span.bounds());
-        let mut changes: Box<dyn Iterator<Item = Change<'_>>> = match direction {
-            Direction::Ascending => Box::new(changes),
-            Direction::Descending => Box::new(changes.rev()),
+        let changes = changes.map(|(key, value)| (key, value.as_ref()));
+        let merged = match direction {
+            Direction::Ascending => Merged::new(base, Box::new(changes), direction),
+            Direction::Descending => Merged::new(base, Box::new(changes.rev()), direction),
         };
-        let mut merged = Merged {
-            base,
-            next: changes.next(),
-            changes,
-            is_at_change: false,
-            direction,
-        };
-        merged.settle()?;
-        Ok(Box::new(merged))
-    }
-}
-
-type Change<'a> = (&'a Bytes, &'a Option<Bytes>);
-
-/// Goes over the rows of the base and the changes together.
-struct Merged<'a> {
-    base: Box<dyn Cursor + 'a>,
-    changes: Box<dyn Iterator<Item = Change<'a>> + 'a>,
-    /// The next change. The base's row has another key.
-    next: Option<Change<'a>>,
-    /// Whether it stands at the next change, rather than at the base's row.
-    is_at_change: bool,
-    direction: Direction,
-}
-
-impl<'a> Merged<'a> {
-    /// The row of the change that it stands at.
-    fn changed(&self) -> Option<(&'a Bytes, &'a Bytes)> {
-        let (key, value) = self.next.filter(|_| self.is_at_change)?;
-        Some((key, value.as_ref()?))
-    }
-
-    /// Passes over rows that were replaced, and over removals.
-    fn settle(&mut self) -> Result<(), PortError> {
-        self.is_at_change = false;
-        while let Some((key, value)) = self.next {
-            let order = match (self.base.row(), self.direction) {
-                (None, _) => Ordering::Less,
-                (Some((row, _)), Direction::Ascending) => (**key).cmp(row),
-                (Some((row, _)), Direction::Descending) => row.cmp(&**key),
-            };
-            match order {
-                Ordering::Greater => return Ok(()),
-                Ordering::Equal => self.base.advance()?,
-                Ordering::Less => {}
-            }
-            if value.is_some() {
-                self.is_at_change = true;
-                return Ok(());
-            }
-            self.next = self.changes.next();
-        }
-        Ok(())
-    }
-}
-
-impl Cursor for Merged<'_> {
-    fn row(&self) -> Option<(&[u8], &[u8])> {
-        match self.changed() {
-            Some((key, value)) => Some((key, value)),
-            None => self.base.row(),
-        }
-    }
-
-    fn to_owned(&self) -> Option<(Bytes, Bytes)> {
-        match self.changed() {
-            Some((key, value)) => Some((key.clone(), value.clone())),
-            None => self.base.to_owned(),
-        }
-    }
-
-    fn advance(&mut self) -> Result<(), PortError> {
-        if self.is_at_change {
-            self.next = self.changes.next();
-        } else {
-            self.base.advance()?;
-        }
-        self.settle()
+        Ok(Box::new(merged?))
     }
 }
 

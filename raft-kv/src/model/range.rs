@@ -16,7 +16,7 @@ use crate::types::{KeyValue, Revision};
 ///
 /// # Errors
 /// When it is gone, or not there yet.
-pub fn compaction_of(state: &State, revision: Revision) -> Result<(), Refusal> {
+pub fn check_revision(state: &State, revision: Revision) -> Result<(), Refusal> {
     if revision > state.revision {
         return Err(Refusal::FutureRevision {
             revision: state.revision,
@@ -68,7 +68,7 @@ pub(super) fn check_range(state: &State, request: &RangeRequest) -> Result<(), R
     if matches!(&request.keys, Keys::One(key) if key.is_empty()) {
         return Err(Refusal::EmptyKey);
     }
-    compaction_of(state, request.revision)
+    check_revision(state, request.revision)
 }
 
 /// All keys of a span as they are.

@@ -33,10 +33,7 @@ pub(super) fn read(engine: &dyn Engine, wish: &WatchRequest) -> Result<Page, Por
 }
 
 fn page(view: &dyn View, wish: &WatchRequest) -> Result<Page, PortError> {
-    let state = match view.get(Family::Meta, State::KEY)? {
-        Some(row) => State::decode(&row).ok_or_else(|| damaged("the state"))?,
-        None => State::FRESH,
-    };
+    let state = rows::state(view)?;
     // The rows of the view are at least those that this compaction leaves, whatever is swept later.
     if wish.start < state.compacted {
         return Ok(Page::Compacted(state.compacted));

@@ -4,7 +4,6 @@
 //! that are not, and perhaps some that are, lie over them. To make a change twice is to make it
 //! once, so the view is the same at each such moment. It does not know who brings them in.
 
-use std::cmp::Ordering;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -13,7 +12,7 @@ use raft_core::port::PortError;
 
 use super::tree::Tree;
 use super::walk::Walk;
-use crate::engine::{Batch, Change, Cursor, Direction, Family, Span, View};
+use crate::engine::{Batch, Change, Cursor, Direction, Family, Merged, Span, View};
 
 /// So many keys are looked up at once: their leaves have room in a cache.
 const KEYS_AT_ONCE: usize = 64;
@@ -68,103 +67,16 @@ impl View for Frozen {
         let to = span.to.as_ref().map_or(changes.len(), |to| {
             changes.partition_point(|(key, _)| key < to)
         });
-        Ok(match changes.get(from..to) {
-            None | Some([]) => Box::new(below),
-            Some(changes) => Box::new(LaidOver::new(below, changes, direction)),
-        })
-    }
-}
-
-/// A walk over rows with changes that lie over them.
-struct LaidOver<'a> {
-    below: Walk<'a>,
-    /// Those that are still to come.
-    changes: &'a [Change],
-    direction: Direction,
-    /// Whether the next row comes from the changes. It has a value then.
-    is_above: bool,
-}
-
-impl<'a> LaidOver<'a> {
-    fn new(below: Walk<'a>, changes: &'a [Change], direction: Direction) -> Self {
-        let mut walk = Self {
-            below,
-            changes,
-            direction,
-            is_above: false,
+        let changes = match changes.get(from..to) {
+            None | Some([]) => return Ok(Box::new(below)),
+            Some(changes) => changes.iter().map(|(key, value)| (key, value.as_ref())),
         };
-        // A walk in memory can't fail.
-        let _ = walk.settle();
-        walk
-    }
-
-    fn next(&self) -> Option<&'a Change> {
-        match self.direction {
-            Direction::Ascending => self.changes.first(),
-            Direction::Descending => self.changes.last(),
-        }
-    }
-
-    fn drop_next(&mut self) {
-        let rest = match self.direction {
-            Direction::Ascending => self.changes.split_first().map(|(_, rest)| rest),
-            Direction::Descending => self.changes.split_last().map(|(_, rest)| rest),
+        let merged = match direction {
+            Direction::Ascending => Merged::new(Box::new(below), Box::new(changes), direction),
+            Direction::Descending => {
+                Merged::new(Box::new(below), Box::new(changes.rev()), direction)
+            }
         };
-        self.changes = rest.unwrap_or_default();
-    }
-
-    /// Finds out which of the two comes next, passing over rows that are replaced or removed.
-    fn settle(&mut self) -> Result<(), PortError> {
-        while let Some((key, value)) = self.next() {
-            let order = self.below.row().map(|(below, _)| match self.direction {
-                Direction::Ascending => below.cmp(key),
-                Direction::Descending => (**key).cmp(below),
-            });
-            if order == Some(Ordering::Less) {
-                break;
-            }
-            if order == Some(Ordering::Equal) {
-                self.below.advance()?;
-            }
-            if value.is_some() {
-                self.is_above = true;
-                return Ok(());
-            }
-            self.drop_next();
-        }
-        self.is_above = false;
-        Ok(())
-    }
-
-    fn above(&self) -> Option<(&'a Bytes, &'a Bytes)> {
-        let (key, value) = self.next()?;
-        value.as_ref().map(|value| (key, value))
-    }
-}
-
-impl Cursor for LaidOver<'_> {
-    fn row(&self) -> Option<(&[u8], &[u8])> {
-        if self.is_above {
-            return self.above().map(|(key, value)| (&**key, &**value));
-        }
-        self.below.row()
-    }
-
-    fn to_owned(&self) -> Option<(Bytes, Bytes)> {
-        if self.is_above {
-            return self
-                .above()
-                .map(|(key, value)| (key.clone(), value.clone()));
-        }
-        self.below.to_owned()
-    }
-
-    fn advance(&mut self) -> Result<(), PortError> {
-        if self.is_above {
-            self.drop_next();
-        } else {
-            self.below.advance()?;
-        }
-        self.settle()
+        Ok(Box::new(merged?))
     }
 }

@@ -99,8 +99,10 @@ fn a_replica_that_differs_is_found_by_the_others_and_stops() {
     assert_ne!(points[2].digest, points[0].digest);
     // The damage shows when the row is touched: with the entry after it.
     let ours = replicas[0].store.digest_log().expect("digests");
-    let theirs = |index| replicas[2].store.digest_at(index).expect("digests");
-    assert_eq!(first_difference(&ours, theirs), Some(Index(12)));
+    let theirs = replicas[2].store.digest_log().expect("digests");
+    let span = theirs.span().expect("commands");
+    let found = first_difference(&ours, span, |index| theirs.at(index).ok_or(index));
+    assert_eq!(found, Ok(Some(Index(12))));
     // The one that differs reports first; it takes a majority to tell which one that is.
     for (member, index) in [(2, 21), (0, 22), (1, 23)] {
         let report = Command::Report(DigestReport {
