@@ -19,6 +19,7 @@ mod done;
 mod error;
 mod intake;
 mod lane;
+mod leadership;
 mod mailbox;
 mod node;
 #[cfg(feature = "recorder")]
@@ -35,5 +36,6 @@ mod writer;
 
 pub use config::{Forward, Founding, Lanes, NodeConfig};
 pub use error::{ChangeRefused, ReadError, SnapshotError, StartError, StopReason, WriteError};
+pub use leadership::{LeaderChange, Resigned};
 pub use node::Node;
 pub use status::{NodeStatus, StatusWatch};

@@ -15,6 +15,7 @@ use std::sync::Arc;
 use super::leader::Leader;
 use super::raft::Turn;
 use super::server::{Server, refuse};
+use super::status::ChangeStage;
 use crate::entry::Payload;
 use crate::event::{Output, Refusal, Reply, RoleCause};
 use crate::membership::{ChangeError, Member, MemberChange, Membership};
@@ -28,32 +29,23 @@ pub(super) struct Change {
     changes: Vec<MemberChange>,
     /// The configuration before the first step: what an abort returns to.
     origin: Arc<Membership>,
-    stage: Stage,
+    stage: ChangeStage,
     deadline: Time,
 }
 
-/// What is waited for. In all stages but `CatchingUp` it is the commit of the latest configuration.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-enum Stage {
-    /// The new voters become learners.
-    Learning,
-    /// The learners get the log.
-    CatchingUp,
-    /// Both majorities agree to the joint configuration.
-    Joint,
-    /// The configuration wished for.
-    Settling,
-    /// The configuration is turned back.
-    Undoing,
-}
-
 impl Change {
+    /// What it waits for.
+    pub(super) const fn stage(&self) -> ChangeStage {
+        self.stage
+    }
+
     /// Once the joint configuration is committed there is nothing to give up any more.
     pub(super) const fn deadline(&self) -> Option<Time> {
         match self.stage {
-            Stage::Learning | Stage::CatchingUp | Stage::Joint => Some(self.deadline),
-            Stage::Settling | Stage::Undoing => None,
+            ChangeStage::Learning | ChangeStage::CatchingUp | ChangeStage::Joint => {
+                Some(self.deadline)
+            }
+            ChangeStage::Settling | ChangeStage::Undoing => None,
         }
     }
 }
@@ -95,17 +87,17 @@ impl Leader {
             return Err(ChangeError::InProgress);
         }
         let (step, stage) = match current.with_learners_of(&target) {
-            Some(extended) => (extended, Stage::Learning),
+            Some(extended) => (extended, ChangeStage::Learning),
             None if current.voters().is_superset(target.voters()) => {
                 let step = current.towards(&target);
                 let stage = if step.is_joint() {
-                    Stage::Joint
+                    ChangeStage::Joint
                 } else {
-                    Stage::Settling
+                    ChangeStage::Settling
                 };
                 (step, stage)
             }
-            None => (Membership::clone(&current), Stage::CatchingUp),
+            None => (Membership::clone(&current), ChangeStage::CatchingUp),
         };
         self.change = Some(Change {
             ticket: wish.ticket,
@@ -114,7 +106,7 @@ impl Leader {
             stage,
             deadline: now.plus(server.config.membership_timeout),
         });
-        if stage != Stage::CatchingUp {
+        if stage != ChangeStage::CatchingUp {
             self.propose_membership(server, now, step, out);
         }
         Ok(())
@@ -155,17 +147,17 @@ impl Leader {
         let (index, current) = server.configurations.latest().clone();
         if current.is_joint() {
             if let Some(change) = &mut self.change {
-                change.stage = Stage::Settling;
+                change.stage = ChangeStage::Settling;
             }
             self.propose_membership(server, now, current.left(), out);
             return None;
         }
         match self.change.as_ref().map(|change| change.stage) {
-            Some(Stage::Learning | Stage::CatchingUp) => {
+            Some(ChangeStage::Learning | ChangeStage::CatchingUp) => {
                 self.promote_when_caught_up(server, now, &current, out);
             }
-            Some(Stage::Settling | Stage::Joint) => self.finish_change(index, out),
-            Some(Stage::Undoing) => self.finish_undoing(server, now, &current, out),
+            Some(ChangeStage::Settling | ChangeStage::Joint) => self.finish_change(index, out),
+            Some(ChangeStage::Undoing) => self.finish_undoing(server, now, &current, out),
             None => {}
         }
         if !server.membership().is_voter(server.id) && server.membership() == &current {
@@ -190,7 +182,7 @@ impl Leader {
         let Some(change) = &mut self.change else {
             return;
         };
-        change.stage = Stage::CatchingUp;
+        change.stage = ChangeStage::CatchingUp;
         // The wish may make no sense any more only if it did not when it came.
         let Ok(target) = current.changed(&change.changes) else {
             return;
@@ -221,9 +213,9 @@ impl Leader {
         {
             let step = current.towards(&target);
             change.stage = if step.is_joint() {
-                Stage::Joint
+                ChangeStage::Joint
             } else {
-                Stage::Settling
+                ChangeStage::Settling
             };
             self.propose_membership(server, now, step, out);
         }
@@ -263,11 +255,11 @@ impl Leader {
             return;
         };
         match change.stage {
-            Stage::Learning | Stage::CatchingUp => {
-                change.stage = Stage::Undoing;
+            ChangeStage::Learning | ChangeStage::CatchingUp => {
+                change.stage = ChangeStage::Undoing;
             }
-            Stage::Joint => self.abort_joint(server, now, out),
-            Stage::Settling | Stage::Undoing => {}
+            ChangeStage::Joint => self.abort_joint(server, now, out),
+            ChangeStage::Settling | ChangeStage::Undoing => {}
         }
     }
 
@@ -277,8 +269,8 @@ impl Leader {
         let Some(change) = &mut self.change else {
             return;
         };
-        if change.stage == Stage::Joint && uncommitted {
-            change.stage = Stage::Undoing;
+        if change.stage == ChangeStage::Joint && uncommitted {
+            change.stage = ChangeStage::Undoing;
             let before = Membership::clone(&server.configurations.before_latest().1);
             self.propose_membership(server, now, before, out);
         }

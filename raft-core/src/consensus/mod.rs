@@ -30,4 +30,4 @@ mod vote;
 mod writes;
 
 pub use raft::Raft;
-pub use status::{PeerStatus, Status};
+pub use status::{ChangeStage, PeerStatus, Status};

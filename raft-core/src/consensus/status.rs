@@ -5,7 +5,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::change::Change;
 use super::raft::{Raft, Role};
+use super::transfer::Transfer;
 use crate::entry::SnapshotMeta;
 use crate::event::{ProgressName, RoleName};
 use crate::membership::Membership;
@@ -36,8 +38,31 @@ pub struct Status {
     pub membership: (Index, Arc<Membership>),
     /// Whether it lost acknowledged state and does not vote.
     pub quarantined: bool,
+    /// For how long the oldest write that is not durable yet has been outstanding.
+    pub write_outstanding: Option<Duration>,
+    /// For a leader, what the change of members under way waits for.
+    pub change: Option<ChangeStage>,
+    /// For a leader, to whom leadership is being handed over.
+    pub transfer: Option<NodeId>,
     /// For a leader, its followers.
     pub peers: Vec<PeerStatus>,
+}
+
+/// What a change of members waits for: in all stages but `CatchingUp` the commit of the latest
+/// configuration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub enum ChangeStage {
+    /// The new voters become learners.
+    Learning,
+    /// The learners get the log.
+    CatchingUp,
+    /// Both majorities agree to the joint configuration.
+    Joint,
+    /// The configuration wished for.
+    Settling,
+    /// The configuration is turned back.
+    Undoing,
 }
 
 /// A follower as its leader sees it.
@@ -72,6 +97,11 @@ impl Raft {
             }
             Role::Follower(_) | Role::Candidate(_) => Vec::new(),
         };
+        let (change, transfer) = match &self.role {
+            Role::Leader(leader) => (leader.change.as_ref(), leader.transfer.as_ref()),
+            Role::Follower(_) | Role::Candidate(_) => (None, None),
+        };
+        let oldest = self.server.writes.oldest();
         Status {
             id: self.id(),
             role: self.role(),
@@ -84,6 +114,9 @@ impl Raft {
             snapshot: self.server.snapshot.last,
             membership: self.server.configurations.latest().clone(),
             quarantined: self.is_quarantined(),
+            write_outstanding: oldest.map(|issued| now.since(issued)),
+            change: change.map(Change::stage),
+            transfer: transfer.map(Transfer::target),
             peers,
         }
     }

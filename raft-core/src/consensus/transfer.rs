@@ -29,6 +29,13 @@ enum Why {
     SickDisk,
 }
 
+impl Transfer {
+    /// Who is to take over.
+    pub(super) const fn target(&self) -> NodeId {
+        self.target
+    }
+}
+
 #[cfg(feature = "sim")]
 impl Transfer {
     pub(super) fn for_each_time(&mut self, change: &mut dyn FnMut(&mut Time)) {

@@ -150,6 +150,7 @@ impl Run {
     /// What the core tells about itself.
     pub(super) fn observe(&mut self, now: Time, observation: &Observation) {
         let node = self.id();
+        self.leadership.observe(now, node, observation);
         match observation {
             Observation::Role { role, term, cause } => {
                 tracing::info!(%node, ?role, %term, ?cause, "role");
@@ -218,6 +219,9 @@ impl Run {
         NodeStatus {
             core: self.raft.status(now),
             incarnation: self.raft.incarnation(),
+            role_cause: self.leadership.cause,
+            leader_changes: self.leadership.changes,
+            leader_change: self.leadership.last(now),
             is_other_life: self.is_other_life,
             log: self.snapshots.store.usage(),
             parcels_dropped: self.mailbox.parcels_dropped(),

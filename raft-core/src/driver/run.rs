@@ -22,6 +22,7 @@ use super::done::Done;
 use super::error::StopReason;
 use super::intake::turn_away;
 use super::lane::Lane;
+use super::leadership::Leadership;
 use super::mailbox::{Batch, Mailbox};
 use super::recording::Recording;
 use super::snapshots::Snapshots;
@@ -53,6 +54,7 @@ pub(super) struct Run {
     pub(super) publisher: Publisher,
     pub(super) clock: Clock,
     pub(super) timing: Timing,
+    pub(super) leadership: Leadership,
     pub(super) is_other_life: bool,
     pub(super) snapshot_trouble: Option<String>,
     pub(super) stop: Option<StopReason>,

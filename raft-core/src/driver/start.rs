@@ -17,6 +17,7 @@ use super::config::{Forward, Founding, NodeConfig};
 use super::desk::{Desk, DeskRules};
 use super::error::{StartError, StopReason};
 use super::lane::{Lane, message_of};
+use super::leadership::Leadership;
 use super::mailbox::Mailbox;
 use super::node::Node;
 use super::recording::Recording;
@@ -176,6 +177,7 @@ fn assemble(
         taking: Taking::new(Compactor::new(config.compaction, config.id, snapshot, now)),
         desk: Desk::new(desk_rules(config, framing, clock), Arc::clone(transport)),
         timing: timing(config),
+        leadership: Leadership::default(),
         is_other_life: false,
         snapshot_trouble: None,
         stop: None,

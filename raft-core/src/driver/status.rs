@@ -9,8 +9,10 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use super::error::StopReason;
+use super::leadership::LeaderChange;
 use crate::Raft;
 use crate::consensus::Status;
+use crate::event::RoleCause;
 use crate::port::LogUsage;
 use crate::types::{Incarnation, Index, Time};
 
@@ -27,6 +29,12 @@ pub struct NodeStatus {
     pub core: Status,
     /// Which life of its storage the node is.
     pub incarnation: Incarnation,
+    /// Why the core has its role.
+    pub role_cause: Option<RoleCause>,
+    /// How often since its start the node came to know a leader.
+    pub leader_changes: u64,
+    /// When leadership moved last, and why.
+    pub leader_change: Option<LeaderChange>,
     /// The cluster names another life of this node's storage: it has to be removed and added anew.
     pub is_other_life: bool,
     /// How much the log holds.
@@ -155,6 +163,9 @@ impl NodeStatus {
         Self {
             core: raft.status(now),
             incarnation: raft.incarnation(),
+            role_cause: None,
+            leader_changes: 0,
+            leader_change: None,
             is_other_life: false,
             log,
             parcels_dropped: 0,
