@@ -9,7 +9,7 @@
 //! what may have been written after it, and marks all before as compacted: a client that watches
 //! from a revision it has seen is told that this is gone, rather than being given other changes
 //! under the same numbers. Sessions, alarms and members belong to the old cluster and are left out;
-//! leases stay, and so does what is attached to them.
+//! leases stay, and so does what is attached to them; and so do users, roles and their passwords.
 //!
 //! Each founder of the new cluster restores the same backup before it starts for the first time.
 //! This file does not know where the bytes go.
@@ -23,6 +23,7 @@ use bytes::Bytes;
 use raft_core::port::PortError;
 use raft_core::{Index, Term};
 
+use crate::auth::is_auth_key;
 use crate::engine::{self, Batch, Change, Direction, Engine, Family, Span, stream};
 use crate::model::digest_of;
 use crate::rows::{self, Lease, State};
@@ -192,6 +193,7 @@ impl Sum {
                 self.found = Some(state);
                 return Ok(());
             }
+            Family::Meta if is_auth_key(key) => {}
             Family::Meta | Family::History | Family::Revisions | Family::Sessions => {
                 return Ok(());
             }
@@ -238,6 +240,7 @@ impl Restored<'_> {
                 }
                 None => row,
             },
+            Family::Meta if is_auth_key(&key) => row,
             Family::History | Family::Revisions | Family::Sessions | Family::Meta => return Ok(()),
         };
         self.digest = self.digest.wrapping_add(digest_of(family, &key, &row));

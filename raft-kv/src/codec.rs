@@ -17,8 +17,8 @@
 //! | signed number | a number, after zigzag: 0, -1, 1, -2, .. become 0, 1, 2, 3, .. |
 //!
 //! A number takes as few bytes as it can; whatever is longer, or goes on behind its end, is
-//! refused. Tags stand once, beside the variants, in `codec/command.rs`, `codec/request.rs` and
-//! `codec/answer.rs`; `codec/golden.txt` has an example of everything.
+//! refused. Tags stand once, beside the variants, in `codec/command.rs`, `codec/request.rs`,
+//! `codec/auth.rs` and `codec/answer.rs`; `codec/golden.txt` has an example of everything.
 //!
 //! # What an older binary makes of a newer command
 //!
@@ -35,6 +35,7 @@
 //! This module deliberately knows neither what a request means nor which one is sensible.
 
 mod answer;
+mod auth;
 mod coded;
 mod command;
 mod reader;

@@ -2,6 +2,7 @@
 
 use raft_core::{Index, NodeId, Term};
 
+use crate::auth::{AuthCommand, Guarded};
 use crate::request::{DeleteRequest, PutRequest, TxnRequest};
 use crate::types::{AlarmKind, LeaseId, Revision};
 
@@ -48,6 +49,10 @@ pub enum Command {
     Upgrade(u8),
     /// What a member's state was at an index. Since version 2.
     Report(DigestReport),
+    /// Changes users and roles. Since version 3.
+    Auth(AuthCommand),
+    /// What a user asks for, who was found to be allowed to. Since version 3.
+    Guarded(Guarded),
 }
 
 /// What a member says of itself.

@@ -5,6 +5,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod auth;
 pub mod auto_compaction;
 pub mod backup;
 pub mod codec;
@@ -26,6 +27,7 @@ pub mod store;
 pub mod types;
 pub mod watch;
 
+pub use auth::{Auth, AuthCommand};
 pub use auto_compaction::{AutoCompaction, AutoCompactionMode};
 pub use command::Command;
 pub use keeper::{Keeper, KeeperConfig, LeaseError};

@@ -22,10 +22,11 @@ use raft_core::port::{Capture, Committed, Framing, PortError, SnapshotSource, St
 use raft_core::session::{Answered, SessionLimits, SessionTable, Stamped};
 use raft_core::{Index, NodeId, Term};
 
+use crate::auth::Auth;
 use crate::codec::CommandError;
 use crate::command::Command;
 use crate::engine::{self, Direction, Engine, Family, Span, View};
-use crate::model::{Catalog, Execution, LeaseChange, Overlay};
+use crate::model::{Catalog, Execution, LeaseChange, Overlay, is_checked_too_early};
 use crate::rows::{self, State};
 use crate::store::Store;
 use crate::types::{AlarmKind, Event};
@@ -74,6 +75,7 @@ pub struct Machine {
     shared: Arc<Shared>,
     state: State,
     catalog: Catalog,
+    auth: Arc<Auth>,
     sessions: SessionTable,
     config: MachineConfig,
     sweeper: Option<Sweeper>,
@@ -118,6 +120,7 @@ impl Machine {
         let loaded = Loaded::read(&*engine, &config)?;
         let (revision, compacted) = (loaded.state.revision, loaded.state.compacted);
         let shared = Arc::new(Shared::new(engine, config.watches, revision, compacted));
+        shared.tell_auth(&loaded.auth)?;
         let sweeper = match config.sweeping {
             Sweeping::Thread => Some(Sweeper::start(Arc::clone(&shared))?),
             Sweeping::Inline => None,
@@ -126,6 +129,7 @@ impl Machine {
             shared: Arc::clone(&shared),
             state: loaded.state,
             catalog: loaded.catalog,
+            auth: loaded.auth,
             sessions: loaded.sessions,
             config,
             sweeper,
@@ -231,7 +235,15 @@ impl Machine {
             Planned::Malformed => return Ok(Answered::Malformed.encode()),
         };
         self.sessions.advance(stamped.time_ms);
-        if let Some(known) = self.sessions.admit(self.state.applied, &stamped) {
+        // What was checked too early is refused without its session hearing of it: once it was
+        // checked anew, the same sequence must do it, or be told what it did before.
+        let is_early = command
+            .as_ref()
+            .is_some_and(|command| self.is_early(command));
+        let session = stamped.session.filter(|_| !is_early);
+        if session.is_some()
+            && let Some(known) = self.sessions.admit(self.state.applied, &stamped)
+        {
             return Ok(known);
         }
         let answer = match command {
@@ -240,6 +252,7 @@ impl Machine {
                     rows: overlay,
                     state: &mut self.state,
                     catalog: &mut self.catalog,
+                    auth: &mut self.auth,
                     events: effects.events.as_mut(),
                     leases: &mut effects.leases,
                 };
@@ -248,11 +261,16 @@ impl Machine {
             }
             None => Answered::Malformed.encode(),
         };
-        if let Some(session) = stamped.session {
+        if let Some(session) = session {
             let at = self.state.applied;
             self.sessions.remember(session.client, at, answer.clone());
         }
         Ok(answer)
+    }
+
+    /// Commands of a version that is not spoken yet are refused for that.
+    fn is_early(&self, command: &Command) -> bool {
+        command.version() <= self.state.version && is_checked_too_early(&self.auth, command)
     }
 
     fn apply_batch(&mut self, batch: &[Committed]) -> Result<Vec<Bytes>, PortError> {
@@ -262,12 +280,16 @@ impl Machine {
             ..Effects::default()
         };
         let (before, was_compacted) = (self.state.revision, self.state.compacted);
+        let knew = Arc::clone(&self.auth);
         {
             // The sweeper may not write between this view and this batch.
             let _turn = shared.turn()?;
             let rows = engine::read(shared.engine(), |view| {
                 self.apply_to(view, batch, &mut effects)
             })?;
+            if !Arc::ptr_eq(&self.auth, &knew) {
+                shared.tell_auth(&self.auth)?;
+            }
             shared.engine().write(rows)?;
         }
         shared.note_digests(&effects.digests, effects.fixed)?;
@@ -327,6 +349,8 @@ impl Machine {
         }
         self.state = loaded.state;
         self.catalog = loaded.catalog;
+        self.auth = loaded.auth;
+        shared.tell_auth(&self.auth)?;
         self.sessions = loaded.sessions;
         shared
             .hub()
@@ -389,6 +413,7 @@ impl Drop for Machine {
 struct Loaded {
     state: State,
     catalog: Catalog,
+    auth: Arc<Auth>,
     sessions: SessionTable,
 }
 
@@ -412,6 +437,7 @@ impl Loaded {
             Ok(Self {
                 state,
                 catalog: Catalog::load(view)?,
+                auth: Arc::new(Auth::load(view)?),
                 sessions,
             })
         })?;

@@ -5,6 +5,7 @@
 //! an [`Overlay`]. An error of a view ends everything; a [`Refusal`](crate::Refusal) is an answer,
 //! and whatever is refused has changed nothing: all checks come before the first change.
 
+mod auth;
 mod catalog;
 mod check;
 mod compare;
@@ -19,6 +20,7 @@ mod sweep;
 mod txn;
 mod write;
 
+pub use auth::is_checked_too_early;
 pub use catalog::Catalog;
 pub use check::check_txn;
 pub(crate) use digest::of_row as digest_of;
@@ -26,7 +28,7 @@ pub use execution::{Execution, LeaseChange};
 pub use hash::{HashKv, hash_kv};
 pub use leases::{LEASE_TTL_S_MAX, LeaseView, lease_view, leases};
 pub use overlay::Overlay;
-pub use range::{check_revision, range};
+pub use range::{check_revision, range, range_within};
 pub use sweep::{SweepPage, sweep};
 
 use raft_core::port::PortError;

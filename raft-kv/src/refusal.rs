@@ -52,4 +52,56 @@ pub enum Refusal {
     /// The version of the cluster never sinks.
     #[error("etcdserver: invalid downgrade target version")]
     VersionTooLow,
+    /// There is no user `root`, who alone could let others in.
+    #[error("etcdserver: root user does not exist")]
+    RootUserNotFound,
+    /// The user `root` may not do everything.
+    #[error("etcdserver: root user does not have root role")]
+    RootRoleNotGranted,
+    /// There is such a user already.
+    #[error("etcdserver: user name already exists")]
+    UserExists,
+    /// Nobody has said who asks; or nobody is to become a user.
+    #[error("etcdserver: user name is empty")]
+    UserEmpty,
+    /// There is no such user.
+    #[error("etcdserver: user name not found")]
+    UserNotFound,
+    /// There is such a role already.
+    #[error("etcdserver: role name already exists")]
+    RoleExists,
+    /// There is no such role.
+    #[error("etcdserver: role name not found")]
+    RoleNotFound,
+    /// A role needs a name.
+    #[error("etcdserver: role name is empty")]
+    RoleEmpty,
+    /// Said at the door alone: there is no such user, or the password is another.
+    #[error("etcdserver: authentication failed, invalid user ID or password")]
+    AuthFailed,
+    /// Said at the door alone: a role is to be given nothing.
+    #[error("etcdserver: permission not given")]
+    PermissionNotGiven,
+    /// The user may not do that.
+    #[error("etcdserver: permission denied")]
+    PermissionDenied,
+    /// The user does not have this role.
+    #[error("etcdserver: role is not granted to the user")]
+    RoleNotGranted,
+    /// The role does not allow anything with just these keys.
+    #[error("etcdserver: permission is not granted to the role")]
+    PermissionNotGranted,
+    /// Said at the door alone: nobody is asked who they are, so there is nothing to prove.
+    #[error("etcdserver: authentication is not enabled")]
+    AuthNotEnabled,
+    /// Said at the door alone: what should prove who asks proves nothing.
+    #[error("etcdserver: invalid auth token")]
+    InvalidAuthToken,
+    /// Nobody could let others in any more; or a permission on no keys.
+    #[error("etcdserver: invalid auth management")]
+    InvalidAuthManagement,
+    /// Users or roles have changed since it was found to be allowed. It may be allowed still: find
+    /// out anew who asks, and do it again.
+    #[error("etcdserver: revision of auth store is old")]
+    AuthRevisionOld,
 }

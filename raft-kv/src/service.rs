@@ -5,22 +5,27 @@
 //! and is answered from its rows, in the caller's task: a long range is better asked for where a
 //! task may block. This file knows neither how commands are carried out nor who leads.
 
+mod asker;
 pub mod door;
 mod error;
 mod expected;
 
+pub use asker::Asker;
 pub use door::Limits;
 pub use error::KvError;
+
+use std::sync::Arc;
 
 use raft_core::driver::WriteError;
 use raft_core::session::Session;
 use raft_core::{Consistency, Node, NodeId};
 
+use crate::auth::{Auth, AuthCommand};
 use crate::command::{Announcement, Command};
 use crate::model::{HashKv, LeaseView};
 use crate::request::{DeleteRequest, PutRequest, RangeRequest, TxnRequest};
 use crate::response::{Answer, DeleteResponse, RangeResponse, Response, TxnResponse};
-use crate::rows::Lease;
+use crate::rows::{Lease, State};
 use crate::store::{Store, changes_any};
 use crate::types::{AlarmKind, KeyValue, LeaseId, Revision};
 
@@ -33,6 +38,8 @@ pub struct Kv {
     node: Node,
     store: Store,
     limits: Limits,
+    /// On whose behalf it is used, if that was asked.
+    asker: Option<Arc<Asker>>,
 }
 
 impl Kv {
@@ -43,6 +50,7 @@ impl Kv {
             node,
             store,
             limits,
+            asker: None,
         }
     }
 
@@ -128,8 +136,26 @@ impl Kv {
         consistency: Consistency,
     ) -> Outcome<RangeResponse> {
         door::check_range(&request)?;
+        self.permit(|auth, user| auth.may_read(user, &request.keys))?;
         self.node.barrier(consistency).await?;
-        let (revision, found) = self.store.range(&request)?;
+        let may = |state: &State| self.check_still(state);
+        let (revision, found) = self.store.range_if(&request, may)?;
+        Ok((revision, found?))
+    }
+
+    /// Keys as this member has them at the moment, unless they are longer than this together: after
+    /// a barrier of the node's, for whoever may block.
+    ///
+    /// # Errors
+    /// See [`Kv::put`].
+    pub fn range_within(
+        &self,
+        request: &RangeRequest,
+        bytes_max: usize,
+    ) -> Result<(Revision, Option<RangeResponse>), KvError> {
+        self.permit(|auth, user| auth.may_read(user, &request.keys))?;
+        let may = |state: &State| self.check_still(state);
+        let (revision, found) = self.store.range_within_if(request, bytes_max, may)?;
         Ok((revision, found?))
     }
 
@@ -143,8 +169,10 @@ impl Kv {
         consistency: Consistency,
     ) -> Outcome<TxnResponse> {
         door::check_txn(&request, &self.limits)?;
+        self.permit(|auth, user| auth.may_txn(user, &request))?;
         self.node.barrier(consistency).await?;
-        answer_to(self.store.txn(&request)?, expected::txn)
+        let may = |state: &State| self.check_still(state);
+        answer_to(self.store.txn_if(&request, may)?, expected::txn)
     }
 
     /// Gives up all history before this revision. From then on it can't be read; its rows are
@@ -167,20 +195,33 @@ impl Kv {
     }
 
     /// A lease as it was granted, and what is attached to it. How long it still lives is known to
-    /// the leader's [`Lessor`](crate::Lessor) alone.
+    /// the leader's [`Lessor`](crate::Lessor) alone. Anybody may ask who is let in: whoever passes
+    /// the keys on asks whether they may be read, see [`Kv::permit`].
     pub async fn lease(
         &self,
         id: LeaseId,
         consistency: Consistency,
     ) -> Result<Option<LeaseView>, KvError> {
+        self.permit(Auth::is_somebody)?;
         self.node.barrier(consistency).await?;
-        Ok(self.store.lease(id)?)
+        let (state, lease) = self.store.lease_and_state(id)?;
+        self.check_still(&state)?;
+        Ok(lease)
     }
 
     /// All leases.
     pub async fn leases(&self, consistency: Consistency) -> Result<Vec<(LeaseId, Lease)>, KvError> {
+        self.permit(Auth::is_somebody)?;
         self.node.barrier(consistency).await?;
-        Ok(self.store.leases()?)
+        let (state, leases) = self.store.leases_and_state()?;
+        self.check_still(&state)?;
+        Ok(leases)
+    }
+
+    /// Changes users and roles.
+    pub async fn change_auth(&self, command: AuthCommand) -> Outcome<()> {
+        self.propose(None, Command::Auth(command), expected::done)
+            .await
     }
 
     /// Says that something is wrong with a member.
@@ -244,6 +285,8 @@ impl Kv {
         expected: fn(Response) -> Option<T>,
     ) -> Outcome<T> {
         door::check(&command, &self.limits)?;
+        self.check_may(&command)?;
+        let command = self.guard(command);
         let bytes = command.encode();
         door::check_length(bytes.len(), &self.limits)?;
         // What waits for its answer needs one copy, not two.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use raft_core::port::PortError;
 use raft_core::{NodeId, Term};
 
+use crate::auth::Auth;
 use crate::command::{Announcement, Command};
 use crate::engine::{self, Health, View};
 use crate::lease_feed::LeaseFeed;
@@ -49,9 +50,47 @@ impl Store {
 
     /// Keys.
     pub fn range(&self, request: &RangeRequest) -> Result<RangeAnswer, PortError> {
+        self.range_if(request, |_| Ok(()))
+    }
+
+    /// Keys, if this may be done with the state that they are read from.
+    pub(crate) fn range_if(
+        &self,
+        request: &RangeRequest,
+        may: impl Fn(&State) -> Result<(), Refusal>,
+    ) -> Result<RangeAnswer, PortError> {
         self.read(|view| {
             let state = rows::state(view)?;
-            let found = model::range(view, &state, request)?;
+            let found = match may(&state) {
+                Ok(()) => model::range(view, &state, request)?,
+                Err(refusal) => Err(refusal),
+            };
+            Ok((state.revision, found))
+        })
+    }
+
+    /// Keys, unless they are longer than this together.
+    pub fn range_within(
+        &self,
+        request: &RangeRequest,
+        bytes_max: usize,
+    ) -> Result<(Revision, Result<Option<RangeResponse>, Refusal>), PortError> {
+        self.range_within_if(request, bytes_max, |_| Ok(()))
+    }
+
+    /// The same, if this may be done with the state that they are read from.
+    pub(crate) fn range_within_if(
+        &self,
+        request: &RangeRequest,
+        bytes_max: usize,
+        may: impl Fn(&State) -> Result<(), Refusal>,
+    ) -> Result<(Revision, Result<Option<RangeResponse>, Refusal>), PortError> {
+        self.read(|view| {
+            let state = rows::state(view)?;
+            let found = match may(&state) {
+                Ok(()) => model::range_within(view, &state, request, bytes_max)?,
+                Err(refusal) => Err(refusal),
+            };
             Ok((state.revision, found))
         })
     }
@@ -59,15 +98,32 @@ impl Store {
     /// A transaction that changes nothing. One that would is answered by an error: it belongs into
     /// the log.
     pub fn txn(&self, txn: &TxnRequest) -> Result<Answer, PortError> {
+        self.txn_if(txn, |_| Ok(()))
+    }
+
+    /// The same, if this may be done with the state that it is answered from.
+    pub(crate) fn txn_if(
+        &self,
+        txn: &TxnRequest,
+        may: impl Fn(&State) -> Result<(), Refusal>,
+    ) -> Result<Answer, PortError> {
         if changes_any(txn) {
             return Err(PortError::misused("a transaction that changes something"));
         }
         self.read(|view| {
             let mut state = rows::state(view)?;
+            if let Err(refusal) = may(&state) {
+                return Ok(Answer {
+                    revision: state.revision,
+                    outcome: Err(refusal),
+                });
+            }
             let mut execution = Execution {
                 rows: &mut Overlay::new(view),
                 state: &mut state,
                 catalog: &mut Catalog::default(),
+                // Nobody is asked twice.
+                auth: &mut Arc::default(),
                 events: None,
                 leases: &mut Vec::new(),
             };
@@ -80,9 +136,22 @@ impl Store {
         self.read(|view| model::lease_view(view, id))
     }
 
+    /// The same, with the state that it is read from.
+    pub(crate) fn lease_and_state(
+        &self,
+        id: LeaseId,
+    ) -> Result<(State, Option<LeaseView>), PortError> {
+        self.read(|view| Ok((rows::state(view)?, model::lease_view(view, id)?)))
+    }
+
     /// All leases.
     pub fn leases(&self) -> Result<Vec<(LeaseId, Lease)>, PortError> {
         self.read(model::leases)
+    }
+
+    /// The same, with the state that they are read from.
+    pub(crate) fn leases_and_state(&self) -> Result<(State, Vec<(LeaseId, Lease)>), PortError> {
+        self.read(|view| Ok((rows::state(view)?, model::leases(view)?)))
     }
 
     /// What becomes of leases.
@@ -105,6 +174,17 @@ impl Store {
     /// What members say of themselves.
     pub fn members(&self) -> Result<Vec<Announcement>, PortError> {
         Ok(self.catalog()?.members.into_values().collect())
+    }
+
+    /// Users and roles, as they are, or are about to be: changes are here before they are in rows.
+    pub fn auth(&self) -> Result<Arc<Auth>, PortError> {
+        self.shared.auth()
+    }
+
+    /// Whether anybody is asked who they are. It costs next to nothing to know.
+    #[must_use]
+    pub fn is_auth_enabled(&self) -> bool {
+        self.shared.is_auth_enabled()
     }
 
     /// The hash of all up to a revision; [`Revision::NONE`] is now.

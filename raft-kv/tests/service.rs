@@ -9,3 +9,5 @@ mod cluster;
 mod errors;
 #[path = "service/requests.rs"]
 mod requests;
+#[path = "service/users.rs"]
+mod users;

@@ -11,6 +11,7 @@ use raft_kv::request::RangeRequest;
 use raft_kv::rows::State;
 use raft_kv::watch::{HubConfig, WatchRefused, WatchRequest};
 use raft_kv::{Answer, Command, LeaseId, Response, Revision};
+use raft_tests::kv::reference::Users;
 use raft_tests::kv::{Entry, Sessions, Tally};
 
 use crate::replica::{Kind, Replica, Setup, said};
@@ -205,7 +206,7 @@ impl Stand {
     fn chosen(&self, entry: &Entry, answered: &Answered) -> Result<LeaseId, String> {
         let Some(Command::Grant {
             id: LeaseId::NONE, ..
-        }) = entry.command
+        }) = entry.command.as_ref().map(Command::bare)
         else {
             return Ok(LeaseId::NONE);
         };
@@ -406,6 +407,10 @@ impl Stand {
         let mut members = expected.members.clone();
         members.sort_by_key(|known| known.member);
         same("members", &store.members().map_err(why)?, &members)?;
+        let mut users = expected.users.clone();
+        users.sort();
+        let auth = store.auth().map_err(why)?;
+        same("users", &Users::said(&auth), &users)?;
         self.tally.see("inspected");
         Ok(())
     }

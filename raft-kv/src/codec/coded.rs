@@ -80,6 +80,8 @@ macro_rules! as_inner {
     };
 }
 
+pub(super) use as_inner;
+
 as_inner!(Index, LeaseId, NodeId, Revision, Term);
 
 by_tag!(Option<T> {

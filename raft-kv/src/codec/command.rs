@@ -15,10 +15,8 @@ macro_rules! commands {
         $variant:ident $(($($part:ident),+))? $({ $($field:ident),+ })?;)+
     ) => {
         impl Command {
-            /// The version that brought this command: only where all members know it may it be
-            /// proposed.
-            #[must_use]
-            pub const fn version(&self) -> u8 {
+            /// The version that brought its kind.
+            const fn version_of_kind(&self) -> u8 {
                 match self {
                     $(Self::$variant { .. } => $version,)+
                 }
@@ -53,11 +51,24 @@ commands! {
     1, 10 => Forget(member);
     1, 11 => Upgrade(version);
     2, 12 => Report(report);
+    3, 13 => Auth(command);
+    3, 14 => Guarded(guarded);
 }
 
 impl Command {
     /// The latest version that this binary knows.
-    pub const VERSION_LATEST: u8 = 2;
+    pub const VERSION_LATEST: u8 = 3;
+
+    /// The version that brought this command: only where all members know it may it be proposed.
+    #[must_use]
+    pub fn version(&self) -> u8 {
+        let of_kind = self.version_of_kind();
+        match self.guarded() {
+            // Whoever does not know what is guarded must stop as at the thing itself.
+            Some(guarded) => of_kind.max(guarded.command.version()),
+            None => of_kind,
+        }
+    }
 
     /// As the log has it.
     #[must_use]
@@ -88,12 +99,12 @@ impl Command {
             Some(version) => *version,
         };
         let kind = *bytes.get(1).ok_or(CommandError::Malformed)?;
-        match Self::version_of(kind).filter(|version| *version <= latest) {
-            None => return Err(CommandError::UnknownKind { version, kind }),
-            Some(right) if right != version => return Err(CommandError::Malformed),
-            Some(_) => {}
+        if Self::version_of(kind).is_none_or(|version| version > latest) {
+            return Err(CommandError::UnknownKind { version, kind });
         }
-        decode(bytes.split_off(1)).ok_or(CommandError::Malformed)
+        let command: Option<Self> = decode(bytes.split_off(1));
+        let command = command.filter(|command| command.version() == version);
+        command.ok_or(CommandError::Malformed)
     }
 }
 

@@ -11,6 +11,8 @@ pub(super) struct Reader {
     at: usize,
     /// How many transactions the present place lies in.
     depth: usize,
+    /// Whether it lies in something that is guarded.
+    is_guarded: bool,
 }
 
 impl Reader {
@@ -19,6 +21,7 @@ impl Reader {
             frame,
             at: 0,
             depth: 0,
+            is_guarded: false,
         }
     }
 
@@ -71,6 +74,19 @@ impl Reader {
         self.depth += 1;
         let part = read(self)?;
         self.depth -= 1;
+        Some(part)
+    }
+
+    /// What is guarded; `None` if that lies in something that is guarded itself.
+    pub(super) fn within_guard<T>(
+        &mut self,
+        read: impl FnOnce(&mut Self) -> Option<T>,
+    ) -> Option<T> {
+        if std::mem::replace(&mut self.is_guarded, true) {
+            return None;
+        }
+        let part = read(self)?;
+        self.is_guarded = false;
         Some(part)
     }
 

@@ -22,7 +22,7 @@ pub(super) fn present_records(
         let Planned::Execute(_, command) = planned else {
             continue;
         };
-        match command {
+        match command.bare() {
             Command::Put(put) => keys.push(put.key.clone()),
             Command::Delete(delete) => one(&delete.keys, &mut keys),
             Command::Txn(txn) => named(txn, &mut keys),
@@ -35,7 +35,9 @@ pub(super) fn present_records(
             | Command::Announce(_)
             | Command::Forget(_)
             | Command::Upgrade(_)
-            | Command::Report(_) => {}
+            | Command::Report(_)
+            | Command::Auth(_)
+            | Command::Guarded(_) => {}
         }
     }
     if keys.len() < KEYS_MIN {

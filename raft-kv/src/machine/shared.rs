@@ -1,11 +1,13 @@
 //! What a machine shares with its readers and its sweeper. Locks are taken in the order of the
 //! fields, and none is held while something is awaited.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use raft_core::port::PortError;
 
 use super::digests::{DigestLog, DigestPoint};
+use crate::auth::Auth;
 use crate::engine::{self, Engine};
 use crate::lease_feed::{LeaseFeed, LeaseNews};
 use crate::model::{LeaseChange, sweep};
@@ -21,6 +23,9 @@ pub(crate) struct Shared {
     /// Whose turn it is to write: what is written is what was read under the same turn, changed.
     turn: Mutex<()>,
     digests: Mutex<Digests>,
+    auth: Mutex<Arc<Auth>>,
+    /// The same as its own: known without a lock, since every request asks.
+    is_auth_enabled: AtomicBool,
     hub: Hub,
     leases: LeaseFeed,
 }
@@ -44,6 +49,8 @@ impl Shared {
             engine,
             turn: Mutex::default(),
             digests: Mutex::default(),
+            auth: Mutex::default(),
+            is_auth_enabled: AtomicBool::new(false),
             leases: LeaseFeed::default(),
         }
     }
@@ -62,6 +69,24 @@ impl Shared {
 
     pub(super) fn turn(&self) -> Result<MutexGuard<'_, ()>, PortError> {
         self.turn.lock().map_err(panicked)
+    }
+
+    /// What users and roles are from now on. It is told before the rows can be read: so whoever is
+    /// let in by what they were reads rows under that revision, or finds that it is another.
+    pub(super) fn tell_auth(&self, auth: &Arc<Auth>) -> Result<(), PortError> {
+        let mut told = self.auth.lock().map_err(panicked)?;
+        *told = Arc::clone(auth);
+        self.is_auth_enabled
+            .store(auth.is_enabled(), Ordering::Release);
+        Ok(())
+    }
+
+    pub(crate) fn auth(&self) -> Result<Arc<Auth>, PortError> {
+        Ok(Arc::clone(&*self.auth.lock().map_err(panicked)?))
+    }
+
+    pub(crate) fn is_auth_enabled(&self) -> bool {
+        self.is_auth_enabled.load(Ordering::Acquire)
     }
 
     pub(super) fn note_leases(&self, changes: Vec<LeaseChange>) {

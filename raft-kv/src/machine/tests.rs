@@ -1,6 +1,7 @@
 //! The machine upon its engines, against the suite that every machine must pass, and what is
 //! particular to it.
 
+mod auth;
 mod commands;
 mod digests;
 mod upgrades;

@@ -1,6 +1,8 @@
 //! The execution of commands, one after the other. Which row is where, and what each command means
 //! in detail, is told in the files beside this one.
 
+use std::sync::Arc;
+
 use raft_core::Term;
 use raft_core::port::PortError;
 
@@ -9,6 +11,7 @@ use super::check::check_txn;
 use super::overlay::Overlay;
 use super::txn::puts_any;
 use super::write::Place;
+use crate::auth::Auth;
 use crate::command::Command;
 use crate::keys::Keys;
 use crate::refusal::Refusal;
@@ -39,6 +42,8 @@ pub struct Execution<'a, 'v> {
     pub state: &'a mut State,
     /// What mirrors some of the rows.
     pub catalog: &'a mut Catalog,
+    /// Users and roles, which mirror rows too. What others hold of them stays as it is.
+    pub auth: &'a mut Arc<Auth>,
     /// What happens to keys is added here, if anybody wants to know.
     pub events: Option<&'a mut Vec<Event>>,
     /// What became of leases is added here.
@@ -53,10 +58,12 @@ impl Execution<'_, '_> {
     pub fn execute(&mut self, term: Term, command: &Command) -> Result<Answer, PortError> {
         let outcome = if command.version() > self.state.version {
             Err(Refusal::Unsupported)
-        } else if self.catalog.is_full() && takes_room(command) {
+        } else if let Err(refusal) = self.check_allowed(command)? {
+            Err(refusal)
+        } else if self.catalog.is_full() && takes_room(command.bare()) {
             Err(Refusal::NoSpace)
         } else {
-            self.carry_out(term, command)?
+            self.carry_out(term, command.bare())?
         };
         Ok(Answer {
             revision: self.state.revision,
@@ -89,6 +96,8 @@ impl Execution<'_, '_> {
             Command::Announce(announcement) => self.announce(announcement),
             Command::Forget(member) => self.forget(*member),
             Command::Report(report) => self.report(report),
+            Command::Auth(command) => return self.change_auth(command),
+            Command::Guarded(guarded) => return self.carry_out(term, &guarded.command),
         }
         Ok(Ok(Response::Done))
     }
@@ -173,6 +182,8 @@ fn takes_room(command: &Command) -> bool {
         | Command::Announce(_)
         | Command::Forget(_)
         | Command::Upgrade(_)
-        | Command::Report(_) => false,
+        | Command::Report(_)
+        | Command::Auth(_)
+        | Command::Guarded(_) => false,
     }
 }

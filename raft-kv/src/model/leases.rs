@@ -59,7 +59,8 @@ pub fn leases(view: &dyn View) -> Result<Vec<(LeaseId, Lease)>, PortError> {
     Ok(leases)
 }
 
-fn attached(view: &dyn View, id: LeaseId) -> Result<Vec<Bytes>, PortError> {
+/// The keys that are attached to a lease, in their order.
+pub(super) fn attached(view: &dyn View, id: LeaseId) -> Result<Vec<Bytes>, PortError> {
     let mut keys = Vec::new();
     let span = rows::attachments_span(id);
     let mut cursor = view.scan(Family::Leases, &span, Direction::Ascending)?;

@@ -39,11 +39,26 @@ pub fn range(
     state: &State,
     request: &RangeRequest,
 ) -> Result<Result<RangeResponse, Refusal>, PortError> {
+    let found = range_within(view, state, request, usize::MAX)?;
+    Ok(found.map(Option::unwrap_or_default))
+}
+
+/// The keys that are asked for; nothing if they are longer than `bytes_max` together, which are
+/// never in memory at one time then.
+///
+/// # Errors
+/// When a row can't be read. What is inside is refused by the state.
+pub fn range_within(
+    view: &dyn View,
+    state: &State,
+    request: &RangeRequest,
+    bytes_max: usize,
+) -> Result<Result<Option<RangeResponse>, Refusal>, PortError> {
     if let Err(refusal) = check_range(state, request) {
         return Ok(Err(refusal));
     }
     let is_now = request.revision == Revision::NONE || request.revision == state.revision;
-    let mut picker = Picker::new(request);
+    let mut picker = Picker::new(request, bytes_max);
     match &request.keys {
         Keys::One(key) if is_now => {
             if let Some(row) = view.get(Family::Keys, key)? {
@@ -220,10 +235,12 @@ struct Picker<'a> {
     enough: usize,
     kvs: Vec<KeyValue>,
     count: u64,
+    /// How long what is collected may still become; `None` if it has become too long.
+    room: Option<usize>,
 }
 
 impl<'a> Picker<'a> {
-    fn new(request: &'a RangeRequest) -> Self {
+    fn new(request: &'a RangeRequest, bytes_max: usize) -> Self {
         let limit = usize::try_from(request.limit).unwrap_or(usize::MAX);
         // What is sorted must be collected first.
         let is_limited = limit > 0 && !is_reordered(request.sort);
@@ -236,6 +253,7 @@ impl<'a> Picker<'a> {
             },
             kvs: Vec::new(),
             count: 0,
+            room: Some(bytes_max),
         }
     }
 
@@ -245,7 +263,7 @@ impl<'a> Picker<'a> {
 
     /// Whether all that follows would only be counted.
     fn is_full(&self) -> bool {
-        self.kvs.len() >= self.enough
+        self.kvs.len() >= self.enough || self.room.is_none()
     }
 
     fn offer(
@@ -272,12 +290,19 @@ impl<'a> Picker<'a> {
         };
         let record = Record::decode(row).ok_or_else(|| damaged("no record", &key))?;
         if bounds.0.contains(record.modified) && bounds.1.contains(record.create) {
+            let bytes = key.len() + record.value.len() + Record::HEADER_BYTES;
+            self.room = self.room.and_then(|room| room.checked_sub(bytes));
+            if self.room.is_none() {
+                self.kvs = Vec::new();
+                return Ok(());
+            }
             self.kvs.push(record.with_key(key));
         }
         Ok(())
     }
 
-    fn finish(mut self) -> RangeResponse {
+    fn finish(mut self) -> Option<RangeResponse> {
+        self.room?;
         if let Some(sort) = self.request.sort {
             order(&mut self.kvs, sort);
         }
@@ -291,11 +316,11 @@ impl<'a> Picker<'a> {
                 kv.value = Bytes::new();
             }
         }
-        RangeResponse {
+        Some(RangeResponse {
             kvs: self.kvs,
             count: self.count,
             more,
-        }
+        })
     }
 }
 

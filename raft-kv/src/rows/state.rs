@@ -29,13 +29,22 @@ pub struct State {
     pub chain: u64,
     /// The version of commands that may be proposed.
     pub version: u8,
+    /// The revision of users and roles while anybody is asked who they are; [`State::AUTH_OFF`]
+    /// while nobody is. It stands here so that whoever reads knows under which one.
+    pub auth: u64,
 }
 
 impl State {
     /// The name of its row.
     pub const KEY: &[u8] = b"state";
+    /// No revision of users and roles.
+    pub const AUTH_OFF: u64 = 0;
     const FORMAT: u8 = 1;
     const BYTES: usize = 1 + 9 * 8 + 1;
+    /// With the revision of users and roles, which is written only while there is one: so what
+    /// makes no use of them can be read by a binary that does not know them.
+    const FORMAT_WITH_AUTH: u8 = 2;
+    const BYTES_WITH_AUTH: usize = Self::BYTES + 8;
 
     /// That of a store in which nothing was written yet.
     pub const FRESH: Self = Self {
@@ -49,13 +58,19 @@ impl State {
         digest: 0,
         chain: 0,
         version: 1,
+        auth: Self::AUTH_OFF,
     };
 
     /// As it lies in its row.
     #[must_use]
     pub fn encode(&self) -> Bytes {
-        let mut row = BytesMut::with_capacity(Self::BYTES);
-        row.put_u8(Self::FORMAT);
+        let mut row = BytesMut::with_capacity(Self::BYTES_WITH_AUTH);
+        let has_auth = self.auth != Self::AUTH_OFF;
+        row.put_u8(if has_auth {
+            Self::FORMAT_WITH_AUTH
+        } else {
+            Self::FORMAT
+        });
         for number in [
             self.revision.0,
             self.compacted.0,
@@ -70,15 +85,20 @@ impl State {
             row.put_u64_le(number);
         }
         row.put_u8(self.version);
+        if has_auth {
+            row.put_u64_le(self.auth);
+        }
         row.freeze()
     }
 
     /// Reads its row; `None` if it is something else.
     #[must_use]
     pub fn decode(mut row: &[u8]) -> Option<Self> {
-        if row.len() != Self::BYTES || row.get_u8() != Self::FORMAT {
-            return None;
-        }
+        let has_auth = match (row.try_get_u8().ok()?, row.len() + 1) {
+            (Self::FORMAT, Self::BYTES) => false,
+            (Self::FORMAT_WITH_AUTH, Self::BYTES_WITH_AUTH) => true,
+            _ => return None,
+        };
         Some(Self {
             revision: Revision(row.get_u64_le()),
             compacted: Revision(row.get_u64_le()),
@@ -90,6 +110,11 @@ impl State {
             digest: row.get_u64_le(),
             chain: row.get_u64_le(),
             version: row.get_u8(),
+            auth: if has_auth {
+                row.get_u64_le()
+            } else {
+                Self::AUTH_OFF
+            },
         })
     }
 }
@@ -100,6 +125,11 @@ mod tests {
 
     #[test]
     fn the_state_comes_back() {
+        comes_back(State::AUTH_OFF);
+        comes_back(13);
+    }
+
+    fn comes_back(auth: u64) {
         let state = State {
             revision: Revision(2),
             compacted: Revision(3),
@@ -111,6 +141,7 @@ mod tests {
             digest: 10,
             chain: 11,
             version: 12,
+            auth,
         };
         let row = state.encode();
         assert_eq!(State::decode(&row), Some(state));

@@ -40,6 +40,7 @@ pub fn check(command: &Command, limits: &Limits) -> Result<(), Refusal> {
         Command::Put(put) if put.key.is_empty() => Err(Refusal::EmptyKey),
         Command::Delete(delete) => check_keys(&delete.keys),
         Command::Txn(txn) => check_txn(txn, limits),
+        Command::Guarded(guarded) => check(&guarded.command, limits),
         Command::Grant { ttl_s, .. } if *ttl_s > model::LEASE_TTL_S_MAX => {
             Err(Refusal::LeaseTtlTooLarge)
         }
@@ -53,7 +54,8 @@ pub fn check(command: &Command, limits: &Limits) -> Result<(), Refusal> {
         | Command::Announce(_)
         | Command::Forget(_)
         | Command::Upgrade(_)
-        | Command::Report(_) => Ok(()),
+        | Command::Report(_)
+        | Command::Auth(_) => Ok(()),
     }
 }
 

@@ -5,6 +5,7 @@
 //! to know what is interesting, and knows nothing of the store.
 
 mod requests;
+mod users;
 
 use bytes::Bytes;
 use raft_core::session::{Session, SessionLimits};
@@ -36,10 +37,10 @@ const KEYS: [&[u8]; 14] = [
 /// The names that clients give to leases.
 const LEASES: [i64; 6] = [1, 2, 7, -5, i64::MAX, i64::MIN];
 /// A command of a later version is none that the reference knows.
-const VERSION_MAX: u64 = 2;
+const VERSION_MAX: u64 = 3;
 
 /// What kinds of commands there are, each with how frequent it is on average.
-const KINDS: [(Kind, u64); 13] = [
+const KINDS: [(Kind, u64); 14] = [
     (Kind::Put, 30),
     (Kind::Delete, 10),
     (Kind::Txn, 25),
@@ -53,6 +54,7 @@ const KINDS: [(Kind, u64); 13] = [
     (Kind::Forget, 1),
     (Kind::Upgrade, 2),
     (Kind::Report, 2),
+    (Kind::Auth, 6),
 ];
 
 #[derive(Clone, Copy, Debug)]
@@ -70,6 +72,7 @@ enum Kind {
     Forget,
     Upgrade,
     Report,
+    Auth,
 }
 
 /// What decides what is tried.
@@ -166,6 +169,11 @@ impl Dice {
     }
 
     fn command(&mut self, store: &Reference) -> Command {
+        let command = self.bare(store);
+        self.allowed(command, store)
+    }
+
+    fn bare(&mut self, store: &Reference) -> Command {
         match self.kind() {
             Kind::Put => Command::Put(self.put(store)),
             Kind::Delete => Command::Delete(self.delete()),
@@ -196,6 +204,7 @@ impl Dice {
             Kind::Forget => Command::Forget(self.member()),
             Kind::Upgrade => Command::Upgrade(self.version(store)),
             Kind::Report => Command::Report(self.report()),
+            Kind::Auth => Command::Auth(self.auth(store)),
         }
     }
 

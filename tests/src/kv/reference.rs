@@ -8,8 +8,10 @@ mod form;
 mod range;
 mod sessions;
 mod txn;
+mod users;
 
 pub use sessions::{Client, Entry, Sessions};
+pub use users::Users;
 
 use bytes::Bytes;
 use raft_core::{Index, NodeId, Term};
@@ -26,6 +28,8 @@ use raft_kv::{
 const TTL_S_MAX: u64 = 9_000_000_000;
 /// Members may report of their states since this version.
 const REPORTS_SINCE: u8 = 2;
+/// There may be users since this version.
+const USERS_SINCE: u8 = 3;
 /// Reports of so many indexes are kept, the latest ones.
 const REPORTED_INDEXES_MAX: usize = 8;
 
@@ -49,6 +53,8 @@ pub struct Reference {
     pub version: u8,
     /// What they said of their states, in the order of indexes and members.
     pub reports: Vec<DigestReport>,
+    /// Who may do what.
+    pub users: Users,
     /// The greatest time that a command came with.
     pub time_ms: u64,
 }
@@ -64,6 +70,7 @@ impl Default for Reference {
             members: Vec::new(),
             reports: Vec::new(),
             version: 1,
+            users: Users::default(),
             time_ms: 0,
         }
     }
@@ -98,6 +105,18 @@ impl Reference {
     }
 
     fn execute(&mut self, place: Place, command: &Command) -> Result<Response, Refusal> {
+        let is_of_users = matches!(command, Command::Auth(_) | Command::Guarded(_));
+        if is_of_users && self.version < USERS_SINCE {
+            return Err(Refusal::Unsupported);
+        }
+        self.check_allowed(command)?;
+        if let Command::Guarded(guarded) = command {
+            return self.carry_out_command(place, &guarded.command);
+        }
+        self.carry_out_command(place, command)
+    }
+
+    fn carry_out_command(&mut self, place: Place, command: &Command) -> Result<Response, Refusal> {
         if self.is_full() && takes_room(command) {
             return Err(Refusal::NoSpace);
         }
@@ -139,6 +158,8 @@ impl Reference {
                 self.report(*report);
                 Ok(Response::Done)
             }
+            Command::Auth(command) => self.users.change(command).map(|()| Response::Done),
+            Command::Guarded(_) => unreachable!("nothing that is guarded is guarded itself"),
         }
     }
 
@@ -363,6 +384,8 @@ fn takes_room(command: &Command) -> bool {
         | Command::Announce(_)
         | Command::Forget(_)
         | Command::Upgrade(_)
-        | Command::Report(_) => false,
+        | Command::Report(_)
+        | Command::Auth(_)
+        | Command::Guarded(_) => false,
     }
 }

@@ -38,6 +38,7 @@ pub const OF_ENTRIES: &[&str] = &[
     "forgotten",
     "granted a name that was asked for",
     "granted a name that the store chose",
+    "on behalf of a user",
     "put",
     "put that keeps the lease",
     "put that keeps the value",
@@ -48,12 +49,25 @@ pub const OF_ENTRIES: &[&str] = &[
     "refused: compacted",
     "refused: duplicate key",
     "refused: future revision",
+    "refused: invalid management of users",
     "refused: key not found",
     "refused: lease exists",
     "refused: lease not found",
     "refused: no space",
+    "refused: permission denied",
+    "refused: permission not granted",
+    "refused: revision of users is old",
+    "refused: role exists",
+    "refused: role not found",
+    "refused: role not granted",
+    "refused: role without a name",
+    "refused: root is no user",
+    "refused: root may not do everything",
     "refused: time to live too large",
     "refused: unsupported",
+    "refused: user exists",
+    "refused: user not found",
+    "refused: user without a name",
     "refused: version too low",
     "reported",
     "revoked",
@@ -62,6 +76,7 @@ pub const OF_ENTRIES: &[&str] = &[
     "transaction three deep",
     "transaction two deep",
     "upgraded",
+    "users changed",
 ];
 
 /// What ranges can meet with.
@@ -184,6 +199,11 @@ impl Tally {
             (Command::Forget(_), _) => self.see("forgotten"),
             (Command::Upgrade(_), _) => self.see("upgraded"),
             (Command::Report(_), _) => self.see("reported"),
+            (Command::Auth(_), _) => self.see("users changed"),
+            (Command::Guarded(guarded), _) => {
+                self.see("on behalf of a user");
+                self.see_outcome(entry, &guarded.command, outcome);
+            }
             (Command::Delete(_) | Command::Txn(_), _) => self.see("an answer to something else"),
         }
     }
@@ -278,6 +298,23 @@ pub const fn of_refusal(refusal: &Refusal) -> &'static str {
         Refusal::NoSpace => "refused: no space",
         Refusal::Unsupported => "refused: unsupported",
         Refusal::VersionTooLow => "refused: version too low",
+        Refusal::RootUserNotFound => "refused: root is no user",
+        Refusal::RootRoleNotGranted => "refused: root may not do everything",
+        Refusal::UserExists => "refused: user exists",
+        Refusal::UserEmpty => "refused: user without a name",
+        Refusal::UserNotFound => "refused: user not found",
+        Refusal::RoleExists => "refused: role exists",
+        Refusal::RoleNotFound => "refused: role not found",
+        Refusal::RoleEmpty => "refused: role without a name",
+        Refusal::PermissionDenied => "refused: permission denied",
+        Refusal::RoleNotGranted => "refused: role not granted",
+        Refusal::PermissionNotGranted => "refused: permission not granted",
+        Refusal::InvalidAuthManagement => "refused: invalid management of users",
+        Refusal::AuthRevisionOld => "refused: revision of users is old",
+        Refusal::AuthFailed
+        | Refusal::PermissionNotGiven
+        | Refusal::AuthNotEnabled
+        | Refusal::InvalidAuthToken => "refused by a machine as only a door does",
     }
 }
 

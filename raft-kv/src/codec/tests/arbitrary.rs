@@ -6,6 +6,7 @@ use proptest::option;
 use proptest::prelude::*;
 use raft_core::{Index, NodeId, Term};
 
+use crate::auth::{AuthCommand, Guarded, Hidden, Permission, PermissionKind};
 use crate::codec::tests::examples;
 use crate::command::{Announcement, Command, DigestReport};
 use crate::engine::Span;
@@ -20,6 +21,45 @@ use crate::types::{AlarmKind, KeyValue, LeaseId, Revision};
 
 /// Any command.
 pub(super) fn command() -> impl Strategy<Value = Command> {
+    let guarded = (".{0,9}", number(), bare()).prop_map(|(user, auth_revision, command)| {
+        Command::Guarded(Guarded {
+            user,
+            auth_revision,
+            command: Box::new(command),
+        })
+    });
+    prop_oneof![5 => bare(), 1 => guarded]
+}
+
+fn auth() -> impl Strategy<Value = AuthCommand> {
+    let hidden = || bytes().prop_map(Hidden);
+    let name = || ".{0,9}";
+    let kind = prop_oneof![
+        Just(PermissionKind::Read),
+        Just(PermissionKind::Write),
+        Just(PermissionKind::ReadWrite),
+    ];
+    let permission = (keys(), kind).prop_map(|(keys, kind)| Permission { keys, kind });
+    prop_oneof![
+        hidden().prop_map(|secret| AuthCommand::Enable { secret }),
+        Just(AuthCommand::Disable),
+        (name(), option::of(hidden()))
+            .prop_map(|(name, password)| AuthCommand::UserAdd { name, password }),
+        name().prop_map(|name| AuthCommand::UserDelete { name }),
+        (name(), hidden())
+            .prop_map(|(name, password)| AuthCommand::UserChangePassword { name, password }),
+        (name(), name()).prop_map(|(name, role)| AuthCommand::UserGrantRole { name, role }),
+        (name(), name()).prop_map(|(name, role)| AuthCommand::UserRevokeRole { name, role }),
+        name().prop_map(|name| AuthCommand::RoleAdd { name }),
+        name().prop_map(|name| AuthCommand::RoleDelete { name }),
+        (name(), permission)
+            .prop_map(|(name, permission)| AuthCommand::RoleGrantPermission { name, permission }),
+        (name(), keys()).prop_map(|(name, keys)| AuthCommand::RoleRevokePermission { name, keys }),
+    ]
+}
+
+/// Any command that is not guarded.
+fn bare() -> impl Strategy<Value = Command> {
     let alarm = prop_oneof![Just(AlarmKind::NoSpace), Just(AlarmKind::Corrupt)];
     let expire = (number(), number(), vec(lease(), 0..4));
     let report = (number(), number(), any::<u64>(), any::<u16>());
@@ -40,6 +80,7 @@ pub(super) fn command() -> impl Strategy<Value = Command> {
         announcement().prop_map(Command::Announce),
         number().prop_map(|id| Command::Forget(NodeId(id))),
         any::<u8>().prop_map(Command::Upgrade),
+        auth().prop_map(Command::Auth),
         report.prop_map(
             |(member, index, digest, majority)| Command::Report(DigestReport {
                 member: NodeId(member),

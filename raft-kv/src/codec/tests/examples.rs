@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use raft_core::{Index, NodeId, Term};
 
+use crate::auth::{AuthCommand, Guarded, Hidden, Permission, PermissionKind};
 use crate::command::{Announcement, Command, DigestReport};
 use crate::keys::Keys;
 use crate::refusal::Refusal;
@@ -32,7 +33,93 @@ pub(in crate::codec) fn commands() -> Vec<(&'static str, Command)> {
         ("upgrade", Command::Upgrade(2)),
     ];
     commands.extend(of_leases_and_members());
+    commands.extend(of_users_and_roles());
     commands
+}
+
+fn of_users_and_roles() -> Vec<(&'static str, Command)> {
+    let name = || "märz".to_owned();
+    let role = || "role".to_owned();
+    let hash = || Hidden(Bytes::from_static(b"hash"));
+    let grant = |keys, kind| AuthCommand::RoleGrantPermission {
+        name: role(),
+        permission: Permission { keys, kind },
+    };
+    let of_auth = [
+        ("auth_enable", AuthCommand::Enable { secret: hash() }),
+        ("auth_disable", AuthCommand::Disable),
+        ("user_add", user_add(name(), Some(hash()))),
+        ("user_add_without_password", user_add(name(), None)),
+        ("user_delete", AuthCommand::UserDelete { name: name() }),
+        (
+            "user_change_password",
+            AuthCommand::UserChangePassword {
+                name: name(),
+                password: hash(),
+            },
+        ),
+        (
+            "user_grant_role",
+            AuthCommand::UserGrantRole {
+                name: name(),
+                role: role(),
+            },
+        ),
+        (
+            "user_revoke_role",
+            AuthCommand::UserRevokeRole {
+                name: name(),
+                role: role(),
+            },
+        ),
+        ("role_add", AuthCommand::RoleAdd { name: role() }),
+        ("role_delete", AuthCommand::RoleDelete { name: role() }),
+        (
+            "role_grant_read",
+            grant(Keys::one("key"), PermissionKind::Read),
+        ),
+        (
+            "role_grant_write",
+            grant(Keys::between("a", "b"), PermissionKind::Write),
+        ),
+        (
+            "role_grant_read_write",
+            grant(Keys::from("\0"), PermissionKind::ReadWrite),
+        ),
+        (
+            "role_revoke_permission",
+            AuthCommand::RoleRevokePermission {
+                name: role(),
+                keys: Keys::one("key"),
+            },
+        ),
+    ];
+    let mut commands = of_auth
+        .map(|(name, of_auth)| (name, Command::Auth(of_auth)))
+        .to_vec();
+    commands.extend(of_users());
+    commands
+}
+
+/// On behalf of somebody.
+fn of_users() -> [(&'static str, Command); 2] {
+    let guarded = |command| {
+        Command::Guarded(Guarded {
+            user: "märz".to_owned(),
+            auth_revision: 300,
+            command: Box::new(command),
+        })
+    };
+    let put = Command::Put(PutRequest::of("key", "value"));
+    let disable = Command::Auth(AuthCommand::Disable);
+    [
+        ("guarded_put", guarded(put)),
+        ("guarded_disable", guarded(disable)),
+    ]
+}
+
+fn user_add(name: String, password: Option<Hidden>) -> AuthCommand {
+    AuthCommand::UserAdd { name, password }
 }
 
 fn of_leases_and_members() -> Vec<(&'static str, Command)> {
@@ -227,6 +314,31 @@ pub(super) fn refusals() -> Vec<(&'static str, Refusal)> {
         ("no_space", Refusal::NoSpace),
         ("unsupported", Refusal::Unsupported),
         ("version_too_low", Refusal::VersionTooLow),
+    ]
+    .into_iter()
+    .chain(of_auth())
+    .collect()
+}
+
+fn of_auth() -> [(&'static str, Refusal); 17] {
+    [
+        ("root_user_not_found", Refusal::RootUserNotFound),
+        ("root_role_not_granted", Refusal::RootRoleNotGranted),
+        ("user_exists", Refusal::UserExists),
+        ("user_empty", Refusal::UserEmpty),
+        ("user_not_found", Refusal::UserNotFound),
+        ("role_exists", Refusal::RoleExists),
+        ("role_not_found", Refusal::RoleNotFound),
+        ("role_empty", Refusal::RoleEmpty),
+        ("auth_failed", Refusal::AuthFailed),
+        ("permission_not_given", Refusal::PermissionNotGiven),
+        ("permission_denied", Refusal::PermissionDenied),
+        ("role_not_granted", Refusal::RoleNotGranted),
+        ("permission_not_granted", Refusal::PermissionNotGranted),
+        ("auth_not_enabled", Refusal::AuthNotEnabled),
+        ("invalid_auth_token", Refusal::InvalidAuthToken),
+        ("invalid_auth_management", Refusal::InvalidAuthManagement),
+        ("auth_revision_old", Refusal::AuthRevisionOld),
     ]
 }
 

@@ -22,7 +22,7 @@ proptest! {
     }
 
     #[test]
-    fn any_bytes_are_one_command_or_none(kind in 0..13_u8, fields: Vec<u8>) {
+    fn any_bytes_are_one_command_or_none(kind in 0..15_u8, fields: Vec<u8>) {
         for version in 1..=Command::VERSION_LATEST {
             let bytes = Bytes::from([&[version, kind], &fields[..]].concat());
             if let Ok(command) = Command::decode(bytes.clone()) {

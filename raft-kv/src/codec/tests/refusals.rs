@@ -19,13 +19,17 @@ fn unknown_is_not_malformed() {
         (&[0, 0, 0], CommandError::Malformed),
         (&[1], CommandError::Malformed),
         (&[1, 0], CommandError::Malformed),
-        (&[3], CommandError::UnknownVersion(3)),
+        (&[4], CommandError::UnknownVersion(4)),
         (&[255, 0, 1, 2], CommandError::UnknownVersion(255)),
-        (&[1, 13], unknown(1, 13)),
+        (&[1, 15], unknown(1, 15)),
         (&[2, 255, 1, 2], unknown(2, 255)),
         // A kind of another version.
         (&[2, 3, 1], CommandError::Malformed),
         (&[1, 12, 1, 1, 1, 1], CommandError::Malformed),
+        // What is guarded is of an earlier version; the guard is not.
+        (&[2, 14, 0, 1, 12, 1, 1, 1, 1], CommandError::Malformed),
+        // Nothing that is guarded is guarded itself.
+        (&[3, 14, 0, 1, 14, 0, 1, 13, 1], CommandError::Malformed),
     ] {
         let decoded = Command::decode(Bytes::copy_from_slice(bytes));
         assert_eq!(decoded, Err(expected), "{bytes:02x?}");
@@ -88,11 +92,11 @@ fn transactions_lie_in_each_other_only_so_deep() {
     let deeper = deep(TXN_DEPTH_MAX + 1).encode();
     assert_eq!(Command::decode(deeper), Err(CommandError::Malformed));
     // Any depth is refused at once, whatever it does to a stack.
-    let bottomless = [&[1, 2][..], &[0, 1, 3].repeat(1 << 20)].concat();
-    assert_eq!(
-        Command::decode(bottomless.into()),
-        Err(CommandError::Malformed)
-    );
+    for (head, inner) in [(&[1, 2][..], &[0, 1, 3][..]), (&[3], &[14, 0, 1])] {
+        let bottomless = [head, &inner.repeat(1 << 20)].concat();
+        let decoded = Command::decode(bottomless.into());
+        assert_eq!(decoded, Err(CommandError::Malformed), "{head:?}");
+    }
 }
 
 #[test]
@@ -129,7 +133,7 @@ fn an_answer_of_a_later_binary_is_none() {
     for (what, bytes) in [
         ("an outcome of 2", &[1, 2, 0, 0][..]),
         ("a response of 7", &[1, 0, 7]),
-        ("a refusal of 13", &[1, 1, 13]),
+        ("a refusal of 30", &[1, 1, 30]),
     ] {
         assert_eq!(
             Answer::decode(Bytes::copy_from_slice(bytes)),

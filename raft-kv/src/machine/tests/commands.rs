@@ -5,6 +5,7 @@ use raft_core::session::{Session, Stamped};
 use raft_core::sim::rng::Rng;
 use raft_core::{Index, NodeId, Term};
 
+use crate::auth::{AuthCommand, Guarded, Hidden, Permission, PermissionKind, ROOT};
 use crate::command::{Announcement, Command, DigestReport};
 use crate::keys::Keys;
 use crate::request::{
@@ -26,7 +27,7 @@ pub(super) fn command(index: Index, random: u64) -> Bytes {
     let command = if session == Some(Session::OPENING) {
         Bytes::new()
     } else {
-        draw(index, &mut dice).encode()
+        allowed(draw(index, &mut dice), &mut dice).encode()
     };
     let stamped = Stamped {
         time_ms: index.0 * 100,
@@ -36,8 +37,20 @@ pub(super) fn command(index: Index, random: u64) -> Bytes {
     stamped.encode()
 }
 
+/// By root, under a revision that may be the present one, or by nobody.
+fn allowed(command: Command, dice: &mut Rng) -> Command {
+    if dice.below(3) > 0 {
+        return command;
+    }
+    Command::Guarded(Guarded {
+        user: ROOT.to_owned(),
+        auth_revision: dice.below(6) + 1,
+        command: Box::new(command),
+    })
+}
+
 fn draw(index: Index, dice: &mut Rng) -> Command {
-    match dice.below(16) {
+    match dice.below(18) {
         0..=4 => Command::Put(put(dice)),
         5 | 6 => Command::Delete(delete(dice)),
         7..=9 => Command::Txn(txn(dice)),
@@ -59,8 +72,9 @@ fn draw(index: Index, dice: &mut Rng) -> Command {
                 _ => Command::Clear(member, kind),
             }
         }
+        15 | 16 => Command::Auth(auth(dice)),
         _ => match dice.below(4) {
-            0 => Command::Upgrade(2),
+            0 => Command::Upgrade(2 + dice.below(2) as u8),
             1 => Command::Forget(NodeId(dice.below(3))),
             2 => Command::Announce(Announcement {
                 member: NodeId(dice.below(3)),
@@ -75,6 +89,34 @@ fn draw(index: Index, dice: &mut Rng) -> Command {
                 majority: 2,
             }),
         },
+    }
+}
+
+/// It is enabled now and then, and not for long, since most is refused then.
+fn auth(dice: &mut Rng) -> AuthCommand {
+    let name = ["ann", ROOT, "bob"][dice.place(3)].to_owned();
+    let role = ["reader", ROOT][dice.place(2)].to_owned();
+    match dice.below(12) {
+        0 | 1 => AuthCommand::UserAdd {
+            name,
+            password: Some(Hidden::default()),
+        },
+        2 => AuthCommand::UserDelete { name },
+        3 | 4 => AuthCommand::UserGrantRole { name, role },
+        5 => AuthCommand::UserRevokeRole { name, role },
+        6 => AuthCommand::RoleAdd { name: role },
+        7 => AuthCommand::RoleDelete { name: role },
+        8 => AuthCommand::RoleGrantPermission {
+            name: role,
+            permission: Permission {
+                keys: keys(dice),
+                kind: PermissionKind::Write,
+            },
+        },
+        9 => AuthCommand::Enable {
+            secret: Hidden(key(dice)),
+        },
+        _ => AuthCommand::Disable,
     }
 }
 

@@ -66,6 +66,10 @@ impl Sessions {
             (Some(command), None) => {
                 Answered::Applied(self.execute(entry, command, chosen).encode())
             }
+            // Of what was checked too early, no session hears.
+            (Some(command), Some(_)) if self.store.is_early(command) => {
+                Answered::Applied(self.execute(entry, command, chosen).encode())
+            }
             (Some(_), Some(Session { sequence: 0, .. })) => Answered::Malformed,
             (Some(command), Some(session)) => self.execute_once(entry, command, session, chosen),
         }
