@@ -1,10 +1,12 @@
-//! The node binary and its client: will assemble the core, the log, the network and the store.
-//!
-//! Nothing is built here yet. It deliberately will hold no algorithm: it parses, wires and reports.
+//! The program: parses the command line and runs what it says. It does not know any verb.
 
 use std::process::ExitCode;
 
+use raft_cli::cli::Cli;
+
 fn main() -> ExitCode {
-    eprintln!("raft-cli: the node binary is not built yet; see README.md for what is.");
-    ExitCode::FAILURE
+    match Cli::parse_from(std::env::args_os()) {
+        Ok(cli) => cli.run(),
+        Err(error) => Cli::explain(&error),
+    }
 }
