@@ -11,6 +11,8 @@ pub mod kv;
 pub mod log_model;
 pub mod model;
 pub mod mutants;
+#[cfg(feature = "node")]
+pub mod processes;
 pub mod replay;
 pub mod storm;
 pub mod transcript;
