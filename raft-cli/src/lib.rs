@@ -9,6 +9,7 @@
 //! Nothing here decides anything about consensus, durability or the data model; those are the
 //! crates' below.
 
+mod bar;
 pub mod cli;
 mod client;
 mod exit;

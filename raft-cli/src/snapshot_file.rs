@@ -20,7 +20,13 @@ use sha2::{Digest, Sha256};
 const MAGIC: &[u8; 8] = b"RAFTSNAP";
 const FOOTER_BYTES: u64 = 16;
 const BLOCK_BYTES: u64 = 512;
-const CHECKSUM_BYTES: u64 = 32;
+/// What a snapshot ends with.
+pub(crate) const CHECKSUM_BYTES: usize = 32;
+
+/// Whether a snapshot that ends after so many bytes could be whole, whoever wrote it.
+pub(crate) const fn may_be_whole(bytes: u64) -> bool {
+    bytes % BLOCK_BYTES == CHECKSUM_BYTES as u64
+}
 
 /// Writes a backup through to its destination, and seals it.
 pub(crate) struct Sealer<W> {
@@ -76,7 +82,7 @@ pub(crate) fn open(path: &Path) -> Result<impl Read + use<>> {
         .metadata()
         .with_context(|| format!("{name} can't be read"))?
         .len();
-    if bytes % BLOCK_BYTES != CHECKSUM_BYTES || bytes < BLOCK_BYTES {
+    if !may_be_whole(bytes) || bytes < BLOCK_BYTES {
         bail!("{name} is not whole, or no snapshot: it does not end in a checksum");
     }
     let backup = check(&mut BufReader::new(&mut file), bytes)
@@ -92,7 +98,7 @@ pub(crate) fn open(path: &Path) -> Result<impl Read + use<>> {
 /// How long the backup is, if all is as it was written.
 fn check(file: &mut impl Read, bytes: u64) -> io::Result<Option<u64>> {
     let mut hash = Sha256::new();
-    let mut rest = bytes - CHECKSUM_BYTES;
+    let mut rest = bytes - CHECKSUM_BYTES as u64;
     let mut chunk = vec![0; 64 << 10];
     let mut footer = [0; FOOTER_BYTES as usize];
     while rest > FOOTER_BYTES {
@@ -104,7 +110,7 @@ fn check(file: &mut impl Read, bytes: u64) -> io::Result<Option<u64>> {
     }
     file.read_exact(&mut footer)?;
     hash.update(footer);
-    let mut sum = [0; CHECKSUM_BYTES as usize];
+    let mut sum = [0; CHECKSUM_BYTES];
     file.read_exact(&mut sum)?;
     let (magic, length) = footer.split_at(MAGIC.len());
     let mut backup = [0; 8];

@@ -48,13 +48,35 @@ pub enum HandshakeError {
     Refusing(Rejection),
 }
 
+impl HandshakeError {
+    /// Whether it stays like that until somebody changes what a node was given.
+    pub(crate) const fn is_lasting(&self) -> bool {
+        match self {
+            Self::Refused(rejection) | Self::Refusing(rejection) => match rejection {
+                Rejection::Version { .. } | Rejection::Cluster(_) | Rejection::Unauthorized => true,
+                Rejection::Node(_) | Rejection::Busy => false,
+            },
+            Self::Tls(_) => true,
+            Self::NoAddress
+            | Self::Io(_)
+            | Self::Timeout
+            | Self::Closed
+            | Self::Frame(_)
+            | Self::Wire(_) => false,
+        }
+    }
+}
+
 /// Says what a rejection means, and what to do about it.
 fn reason(rejection: &Rejection) -> String {
     match rejection {
         Rejection::Version { min, max } => {
             format!("it speaks versions {min} to {max}: upgrade the older of the two")
         }
-        Rejection::Cluster(cluster) => format!("it belongs to cluster {cluster:x}"),
+        Rejection::Cluster(cluster) => format!(
+            "it belongs to cluster {cluster:x}: one of the two was given a wrong id, or token, of \
+             the cluster"
+        ),
         Rejection::Node(node) => format!("it is node {node}: an address is out of date"),
         Rejection::Busy => "it is busy".to_owned(),
         Rejection::Unauthorized => "its certificate does not allow that".to_owned(),

@@ -65,6 +65,16 @@ pub enum NetError {
     Closed,
 }
 
+impl NetError {
+    /// Whether it stays like that until somebody changes what a node was given.
+    pub(crate) const fn is_lasting(&self) -> bool {
+        match self {
+            Self::Contact { source, .. } => source.is_lasting(),
+            Self::Config(_) | Self::Listen { .. } | Self::Closed => false,
+        }
+    }
+}
+
 impl TcpNet {
     /// Listens. Everything runs on the runtime that this is called in.
     ///

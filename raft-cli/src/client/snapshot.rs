@@ -3,14 +3,13 @@
 
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, IsTerminal, Write};
+use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
 use clap::{Args, Subcommand};
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use sha2::{Digest, Sha256};
 use tokio::time::timeout;
 use tonic::Streaming;
@@ -20,9 +19,11 @@ use super::context::{Context, Verb};
 use super::output::Format;
 use super::range::bad;
 use super::services;
+use crate::bar::bar;
 use crate::exit::Exit;
 use crate::ops::restore;
 use crate::pb::etcdserverpb::{SnapshotRequest, SnapshotResponse};
+use crate::snapshot_file::{CHECKSUM_BYTES, may_be_whole};
 
 /// Back up a member's state.
 #[derive(Debug, Args)]
@@ -45,10 +46,6 @@ enum SnapshotVerb {
 
 /// A server that sends nothing for as long has been lost.
 const SILENCE_MAX: Duration = Duration::from_secs(30);
-/// What a snapshot ends with.
-const CHECKSUM_BYTES: usize = 32;
-/// Snapshots are disk sectors, and the checksum.
-const SECTOR_BYTES: u64 = 512;
 
 impl Verb for SnapshotArgs {
     async fn run(self, context: &mut Context) -> Result<(), Exit> {
@@ -99,7 +96,7 @@ async fn save(context: &Context, path: &Path) -> Result<String, Exit> {
 }
 
 async fn receive(mut stream: Streaming<SnapshotResponse>, part: &mut Part) -> Result<String, Exit> {
-    let bar = bar();
+    let bar = bar(None, "{bar:40} {bytes}/{total_bytes} {bytes_per_sec} {eta}");
     let mut version = String::new();
     loop {
         let Ok(answer) = timeout(SILENCE_MAX, stream.message()).await else {
@@ -119,21 +116,6 @@ async fn receive(mut stream: Streaming<SnapshotResponse>, part: &mut Part) -> Re
     }
     bar.finish_and_clear();
     Ok(version)
-}
-
-/// On a terminal only.
-fn bar() -> ProgressBar {
-    let target = if io::stderr().is_terminal() {
-        ProgressDrawTarget::stderr()
-    } else {
-        ProgressDrawTarget::hidden()
-    };
-    let style = "{bar:40} {bytes}/{total_bytes} {bytes_per_sec} {eta}";
-    let bar = ProgressBar::with_draw_target(None, target);
-    match ProgressStyle::with_template(style) {
-        Ok(style) => bar.with_style(style),
-        Err(_) => bar,
-    }
 }
 
 /// A file that is not complete yet. It is removed unless it is finished.
@@ -181,7 +163,7 @@ impl Part {
 
     /// Checks it, has it on disk, and gives it its name.
     fn finish(mut self, path: &Path) -> Result<(), Exit> {
-        if self.size % SECTOR_BYTES != CHECKSUM_BYTES as u64 {
+        if !may_be_whole(self.size) {
             return Err(Exit::Unwell(anyhow!(
                 "sha256 checksum not found [bytes: {}]: nothing was saved, try again",
                 self.size

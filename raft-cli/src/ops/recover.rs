@@ -15,7 +15,6 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result, anyhow, bail};
 use clap::Args;
-use indicatif::{ProgressBar, ProgressStyle};
 use raft_core::entry::{Payload, Recovered, SnapshotMeta};
 use raft_core::port::{Committed, LogStore, StateMachine};
 use raft_core::{Index, Position};
@@ -23,9 +22,10 @@ use raft_kv::backup::{BackupInfo, RestoreOptions};
 use raft_kv::{Machine, MachineConfig, Store};
 use raft_log::{MemoryLog, WalLog};
 
+use crate::bar::bar;
 use crate::exit::Exit;
 use crate::out::Out;
-use crate::server::assemble::hex;
+use crate::server::assemble::{hex, open_log};
 use crate::server::config::{EngineName, Url};
 use crate::server::home::{Home, Identity};
 use crate::server::{engine, founding};
@@ -77,7 +77,7 @@ pub(crate) struct RecoverArgs {
 /// Says how far a member is, or makes a new cluster of it.
 pub(crate) fn run(args: &RecoverArgs) -> Result<(), Exit> {
     let old = Home::existing(&args.data_dir).map_err(Exit::BadInput)?;
-    let mut log = founding::open(&old)?;
+    let mut log = open_log(&old)?;
     let recovered = log.recover().context("the log can't be read")?;
     let mut out = Out::new();
     for line in findings(&old, &recovered) {
@@ -254,9 +254,11 @@ fn copy_state(
 
 /// Applies what comes after it in the log.
 fn replay(log: &WalLog, applied: Index, last: Index, copy: &mut Machine) -> Result<()> {
-    let style = ProgressStyle::with_template("applying the log [{bar:40}] {pos}/{len} ({eta})");
-    let bar = ProgressBar::new(last.0.saturating_sub(applied.0))
-        .with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+    let entries = last.0.saturating_sub(applied.0);
+    let bar = bar(
+        Some(entries),
+        "applying the log [{bar:40}] {pos}/{len} ({eta})",
+    );
     let mut next = applied.next();
     while next <= last {
         let entries = log.read(next, last, BATCH_BYTES)?;

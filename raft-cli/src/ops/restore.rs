@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow};
 use clap::Args;
-use indicatif::{ProgressBar, ProgressStyle};
 use raft_kv::backup::{BackupInfo, RestoreOptions, verify_backup};
 use serde::Serialize;
 
+use crate::bar::bar;
 use crate::exit::Exit;
 use crate::out::Out;
 use crate::server::config::{EngineName, Url};
@@ -159,9 +159,9 @@ fn told(info: BackupInfo, bytes: u64, format: Format) -> Result<String> {
 fn progress(path: &Path, what: &'static str) -> Result<impl Read + use<>, Exit> {
     let reader = snapshot_file::open(path).map_err(Exit::BadInput)?;
     let bytes = std::fs::metadata(path).map_or(0, |file| file.len());
-    let style = ProgressStyle::with_template("{msg} [{bar:40}] {bytes}/{total_bytes} ({eta})");
-    let bar = ProgressBar::new(bytes)
-        .with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
-        .with_message(what);
-    Ok(bar.wrap_read(reader))
+    let bar = bar(
+        Some(bytes),
+        "{msg} [{bar:40}] {bytes}/{total_bytes} ({eta})",
+    );
+    Ok(bar.with_message(what).wrap_read(reader))
 }

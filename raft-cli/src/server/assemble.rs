@@ -40,20 +40,10 @@ pub(crate) struct Running {
     pub(crate) member: Arc<Member>,
     /// What members are met with.
     pub(crate) peer_tls: Option<Tls>,
-    /// Asks to be added, as long as that is needed.
-    joining: Option<tokio::task::JoinHandle<()>>,
-    /// Hands over when the disk is full; it ends with this.
-    _relief: JoinSet<()>,
+    /// What goes on beside; it ends with this.
+    _tasks: JoinSet<()>,
     /// What the store lies on, as long as anybody has it.
     pub(crate) rows: Weak<dyn Engine>,
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        if let Some(joining) = &self.joining {
-            joining.abort();
-        }
-    }
 }
 
 /// Starts a member.
@@ -61,16 +51,7 @@ pub(crate) async fn start(config: ServerConfig) -> Result<Running> {
     let home = Home::open(&config)?;
     let identity = &home.identity;
     let config = settled(config, identity);
-    let log_identity = LogIdentity {
-        cluster: identity.cluster,
-        node: identity.node(),
-    };
-    let wal = Wal::open_dir(&home.log(), log_identity, WalConfig::default())
-        .with_context(|| format!("the log in {} can't be opened", home.log().display()))?;
-    for finding in &wal.report().findings {
-        tracing::warn!(%finding, "the log was opened");
-    }
-    let mut log = wal.group(GROUP).context("the log can't be read")?;
+    let mut log = open_log(&home)?;
     let peer_tls = config.peer_tls.as_ref().map(tls).transpose()?;
     let net = network(&config, &home, peer_tls.clone()).await?;
     let me = Candidate {
@@ -79,7 +60,9 @@ pub(crate) async fn start(config: ServerConfig) -> Result<Running> {
     };
     let recovered = log.recover().context("the log can't be read")?;
     let assembled = if recovered.incarnation == Incarnation::UNBOUND {
-        tracing::info!(member = %hex(me.id.0), "new, and looks for its cluster");
+        let (member, cluster) = (hex(me.id.0), hex(identity.cluster));
+        let token = &identity.token;
+        tracing::info!(member, cluster, token, "new, and looks for its cluster");
         Some(assemble(&net, GROUP, &me, plan(&config)).await?)
     } else {
         None
@@ -90,11 +73,11 @@ pub(crate) async fn start(config: ServerConfig) -> Result<Running> {
     let rows = Arc::downgrade(&engine);
     let node_parts = (log, &net, &*metrics);
     let (node, store) = start_node(&config, engine, node_config, node_parts).await?;
-    let joining = joining(&config, (&net, &node), me, assembled.as_ref());
+    let mut tasks = JoinSet::new();
+    join_if_needed(&mut tasks, &config, (&net, &node), me, assembled.as_ref());
     let kv = Kv::new(node.clone(), store.clone(), kv_limits(&config));
     let leadership = Leadership::follow(node.clone(), config.election_timeout);
-    let mut relief = JoinSet::new();
-    relief.spawn(relief::run(node.clone(), store.clone()));
+    tasks.spawn(relief::run(node.clone(), store.clone()));
     let keeper = Keeper::start(node, store, keeper_config(&config, &home));
     let member = Arc::new(Member {
         id: identity.node(),
@@ -113,10 +96,24 @@ pub(crate) async fn start(config: ServerConfig) -> Result<Running> {
     Ok(Running {
         member,
         peer_tls,
-        joining,
-        _relief: relief,
+        _tasks: tasks,
         rows,
     })
+}
+
+/// The log of a member, and a warning of all that opening it found.
+pub(crate) fn open_log(home: &Home) -> Result<WalLog> {
+    let identity = LogIdentity {
+        cluster: home.identity.cluster,
+        node: home.identity.node(),
+    };
+    let dir = home.log();
+    let wal = Wal::open_dir(&dir, identity, WalConfig::default())
+        .with_context(|| format!("the log in {} can't be opened", dir.display()))?;
+    for finding in &wal.report().findings {
+        tracing::warn!(%finding, "the log was opened");
+    }
+    wal.group(GROUP).context("the log can't be read")
 }
 
 fn users(config: &ServerConfig, identity: &Identity) -> Users {
@@ -242,28 +239,29 @@ async fn start_node(
     Ok((node, store))
 }
 
-/// Asks to be added, if nobody did that for this member and it is not a founder; or to have its
+/// Asks to be added in the background, if nobody did that for this member and it is not a founder; or to have its
 /// address written down, if that is another one than the cluster knows.
-fn joining(
+fn join_if_needed(
+    tasks: &mut JoinSet<()>,
     config: &ServerConfig,
     (net, node): (&TcpNet, &Node),
     me: Candidate,
     assembled: Option<&Assembled>,
-) -> Option<tokio::task::JoinHandle<()>> {
+) {
     let membership = node.status().core.membership.1.clone();
     let known = membership.get(me.id);
     let via = match assembled {
         Some(Assembled::Join { via, .. }) => Some(*via),
-        Some(Assembled::Found(_) | Assembled::Added { .. }) => return None,
+        Some(Assembled::Found(_) | Assembled::Added { .. }) => return,
         // It was stopped before it was added.
         None if membership.is_blank() => None,
         None if known.is_some_and(|known| known.address != me.address) => None,
-        None => return None,
+        None => return,
     };
     let (net, node) = (net.clone(), node.clone());
     let (seeds, patience) = (seeds(config), config.cluster.patience);
     let replace = config.cluster.replace;
-    Some(tokio::spawn(async move {
+    tasks.spawn(async move {
         let via = match via {
             Some(via) => via,
             None => match find(&net, GROUP, &me, seeds, patience).await {
@@ -282,7 +280,7 @@ fn joining(
             Ok(_) => tracing::info!("a member of the cluster"),
             Err(error) => tracing::error!(%error, "could not join the cluster"),
         }
-    }))
+    });
 }
 
 const fn kv_limits(config: &ServerConfig) -> KvLimits {

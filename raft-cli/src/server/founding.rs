@@ -20,9 +20,9 @@ use raft_core::{
 };
 use raft_kv::backup::{BackupInfo, RestoreOptions, restore_backup};
 use raft_kv::{Machine, MachineConfig};
-use raft_log::{Identity as LogIdentity, Wal, WalConfig, WalLog};
+use raft_log::WalLog;
 
-use super::assemble::GROUP;
+use super::assemble::open_log;
 use super::config::{EngineName, Url};
 use super::engine;
 use super::home::{Home, member_id};
@@ -41,7 +41,7 @@ pub(crate) fn found(
     let dir = home.dir().join("restoring");
     let scratch = Home::create(&dir, home.identity.clone())?;
     let (mut machine, info) = restored(&scratch, engine, backup)?;
-    let mut log = open(home)?;
+    let mut log = open_log(home)?;
     begin(&mut log, members(home, founders), &mut machine)?;
     drop(machine);
     fs::remove_dir_all(&dir).with_context(|| format!("remove {}", dir.display()))?;
@@ -58,17 +58,6 @@ fn restored(
     let info = restore_backup(backup, &*engine, options)?;
     let (machine, _) = Machine::open(engine, MachineConfig::default())?;
     Ok((machine, info))
-}
-
-/// The log of a member.
-pub(crate) fn open(home: &Home) -> Result<WalLog> {
-    let identity = LogIdentity {
-        cluster: home.identity.cluster,
-        node: home.identity.node(),
-    };
-    let wal = Wal::open_dir(&home.log(), identity, WalConfig::default());
-    let wal = wal.with_context(|| format!("{} can't be opened", home.log().display()))?;
-    Ok(wal.group(GROUP)?)
 }
 
 fn members(home: &Home, founders: &[Url]) -> Membership {

@@ -95,6 +95,11 @@ impl Home {
         })
     }
 
+    /// Whether there is one.
+    pub(crate) fn is_at(dir: &Path) -> bool {
+        dir.join(IDENTITY).exists()
+    }
+
     /// One that has to be there.
     pub(crate) fn existing(dir: &Path) -> Result<Self> {
         let Some(identity) = Self::read(dir)? else {

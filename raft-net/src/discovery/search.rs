@@ -52,6 +52,8 @@ struct Place {
     node: Option<NodeId>,
     /// Why there is no answer from there; `None` once there was one.
     silence: Option<String>,
+    /// Whether it was said that somebody has to do something about that.
+    is_told: bool,
     is_being_asked: bool,
 }
 
@@ -60,7 +62,8 @@ enum Probe {
     LookedUp(Vec<Found>, Vec<String>),
     /// Who is at the address, and what it says; nothing if that is this node.
     Answer(String, NodeId, Option<ClusterView>),
-    Silence(String, String),
+    /// Why there is no answer, and whether that lasts until somebody does something about it.
+    Silence(String, String, bool),
 }
 
 impl Search {
@@ -201,8 +204,11 @@ impl Search {
                 self.unknown = errors;
                 self.look_at(found);
             }
-            Probe::Silence(address, why) => {
+            Probe::Silence(address, why, is_lasting) => {
                 if let Some(place) = self.places.get_mut(&address) {
+                    if is_lasting && !std::mem::replace(&mut place.is_told, true) {
+                        tracing::warn!(%why, "no cluster is found until somebody mends this");
+                    }
                     place.is_being_asked = false;
                     place.node = None;
                     // One answer is enough: what was said does not become untrue.
@@ -260,7 +266,7 @@ async fn probe(asker: Asker, address: String, known: Option<NodeId>, me: NodeId)
     }
     let node = match asker.contact(&address).await {
         Ok(node) => node,
-        Err(error) => return Probe::Silence(address, error.to_string()),
+        Err(error) => return Probe::Silence(address, error.to_string(), error.is_lasting()),
     };
     if node == me {
         return Probe::Answer(address, node, None);
@@ -272,7 +278,7 @@ async fn probe(asker: Asker, address: String, known: Option<NodeId>, me: NodeId)
                 "node {node} is there, but its answer does not arrive: can it reach \
                 this node at the address that is advertised?"
             );
-            Probe::Silence(address, why)
+            Probe::Silence(address, why, false)
         }
     }
 }

@@ -1,10 +1,11 @@
 //! How far a round is, for somebody at a terminal; others see nothing. It does not know what is
 //! measured.
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::ProgressBar;
 use tokio::time::Instant;
 
 use super::schedule::{Extent, Plan};
+use crate::bar::bar;
 
 /// A line on standard error.
 #[derive(Debug)]
@@ -15,14 +16,7 @@ pub(crate) struct Progress {
 impl Progress {
     /// Of a round of this name.
     pub(crate) fn new(name: &str) -> Self {
-        // It is hidden unless standard error is a terminal.
-        let bar = ProgressBar::with_draw_target(Some(1), ProgressDrawTarget::stderr());
-        let style = ProgressStyle::with_template("{msg} [{bar:40}] {percent}%, {elapsed}");
-        bar.set_style(
-            style
-                .expect("the template is a constant")
-                .progress_chars("=> "),
-        );
+        let bar = bar(Some(1), "{msg} [{bar:40}] {percent}%, {elapsed}");
         bar.set_message(name.to_owned());
         Self { bar }
     }

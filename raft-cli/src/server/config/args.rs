@@ -16,6 +16,7 @@ use super::table::{Fallback, Kind, SETTINGS, Setting};
 use super::{ServerConfig, build, check, follow, print, rules};
 use crate::exit::Exit;
 use crate::out::Out;
+use crate::server::home::Home;
 
 /// What somebody wrote on the command line.
 #[derive(Clone, Debug, Default)]
@@ -134,7 +135,8 @@ pub(super) fn settle(mut merged: Merged) -> Settled {
     let mut reader = Reader::new(&merged);
     let mut config = build::build(&mut reader);
     config.warnings.clone_from(&merged.warnings);
-    let told = rules::check(&mut reader, &config);
+    let is_new = !Home::is_at(&config.data_dir);
+    let told = rules::check(&mut reader, &config, is_new);
     errors.append(&mut reader.errors);
     config.warnings.extend(told);
     Settled {

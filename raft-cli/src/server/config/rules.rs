@@ -15,13 +15,17 @@ const ELECTION_TIMEOUT_MAX: Duration = Duration::from_secs(50);
 /// etcd's: above this, requests hold each other up.
 const REQUEST_BYTES_ADVISED: usize = 10 << 20;
 
-/// Checks all; returns what should be known though nothing is wrong.
-pub(super) fn check(reader: &mut Reader<'_>, config: &ServerConfig) -> Vec<String> {
+/// Checks all, for a member that is new or not; returns what should be known though nothing is
+/// wrong.
+pub(super) fn check(reader: &mut Reader<'_>, config: &ServerConfig, is_new: bool) -> Vec<String> {
     let mut warnings = Vec::new();
     check_words(reader, config);
     check_listeners(reader, config);
     check_founders(reader, config);
-    check_own_place(reader, config);
+    if is_new {
+        // Later it goes by what its data says, and may be called or reached otherwise.
+        check_own_place(reader, config);
+    }
     check_reachable(reader, config, &mut warnings);
     check_client_tls(reader, config, &mut warnings);
     check_peer_tls(reader, config, &mut warnings);

@@ -25,7 +25,7 @@ fn a_founded_log_begins_behind_a_snapshot_that_holds_the_state() {
     )
     .expect("founded");
 
-    let mut log = open(&home).expect("it opens");
+    let mut log = open_log(&home).expect("it opens");
     let recovered = log.recover().expect("sound");
     assert_ne!(recovered.incarnation, Incarnation::UNBOUND);
     assert_eq!(recovered.snapshot.last, BEGINNING);

@@ -224,7 +224,9 @@ fn a_lease_with_another_s_keys_is_not_ended_nor_attached_to() {
     };
     let granted = Ok(Response::Granted(LEASE));
     assert_eq!(stage.by("ann", grant), granted);
-    assert_eq!(stage.by("ann", attach("a")), PUT);
+    for own in ["a", "b"] {
+        assert_eq!(stage.by("ann", attach(own)), PUT);
+    }
     assert_eq!(stage.by(ROOT, attach("z")), PUT);
     let denied: Outcome = Err(Refusal::PermissionDenied);
     for command in [attach("b"), Command::Revoke(LEASE)] {

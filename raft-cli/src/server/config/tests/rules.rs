@@ -5,6 +5,7 @@ use std::time::Duration;
 use raft_kv::AutoCompactionMode;
 
 use super::with_flags;
+use crate::server::home::{Home, Identity};
 
 /// All good settings say nothing; bad ones say each of these, and nothing else.
 fn check(flags: &[(&str, &str)], expected: &[&str]) {
@@ -78,6 +79,22 @@ fn a_member_is_among_its_founders_under_the_url_it_advertises() {
         &[("name", "a=b"), ("initial-cluster", "c=http://h:1")],
         &["no comma and no `=`", "this member, `a=b`, is not in it"],
     );
+}
+
+#[test]
+fn a_member_with_data_goes_by_its_data_and_not_by_the_initial_cluster() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let path = dir.path().to_str().expect("plain");
+    let strange = [
+        ("name", "n4"),
+        ("initial-cluster", THREE),
+        ("data-dir", path),
+    ];
+    check(&strange, &["this member, `n4`, is not in it"]);
+    let url = "http://h4:2380".parse().expect("a URL");
+    let identity = Identity::of("etcd-cluster", &url);
+    Home::create(dir.path(), identity).expect("new");
+    check(&strange, &[]);
 }
 
 #[test]
