@@ -14,13 +14,20 @@ mod etcdctl;
 mod python;
 #[path = "clients/tool.rs"]
 mod tool;
+#[cfg(feature = "clients")]
+#[path = "clients/users.rs"]
+mod users;
 
 use raft_tests::processes::{Cluster, Plan, Program};
 
 /// A cluster of so many members.
 async fn cluster(size: u64) -> Cluster {
+    cluster_of(Plan::of(size)).await
+}
+
+async fn cluster_of(plan: Plan) -> Cluster {
     let program = Program::or_ours(env!("CARGO_BIN_EXE_raft-node"));
-    let cluster = Cluster::start(&program, Plan::of(size)).await;
+    let cluster = Cluster::start(&program, plan).await;
     cluster.leader().await;
     cluster
 }

@@ -5,10 +5,10 @@
 
 use std::process::Command;
 
-use raft_tests::processes::Cluster;
+use raft_tests::processes::{Cluster, Plan};
 
 use crate::tool::{Said, Talking, is_installed, run};
-use crate::{cluster, endpoints};
+use crate::{cluster_of, endpoints};
 
 /// A cluster, and `etcdctl` for it.
 struct Ctl {
@@ -19,10 +19,15 @@ struct Ctl {
 
 impl Ctl {
     async fn start(size: u64) -> Option<Self> {
+        Self::of(Plan::of(size)).await
+    }
+
+    async fn of(plan: Plan) -> Option<Self> {
         if !is_installed("etcdctl", "version") {
             return None;
         }
-        let cluster = cluster(size).await;
+        let size = plan.size;
+        let cluster = cluster_of(plan).await;
         let endpoints = endpoints(&cluster, size);
         Some(Self {
             cluster,
@@ -103,6 +108,23 @@ async fn keys_are_put_and_got_and_deleted() {
     ctl.shows("compaction 5", "compacted revision 5");
     ctl.refuses("compaction 5", "required revision has been compacted");
     ctl.refuses("get a --rev=2", "required revision has been compacted");
+    ctl.cluster.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_too_long_for_one_answer_is_read_in_parts() {
+    let Some(mut ctl) = Ctl::of(Plan::of(1).with("max-range-bytes", "1000")).await else {
+        return;
+    };
+    let value = "v".repeat(600);
+    ctl.check(&format!("put a {value}"), "OK\n");
+    ctl.check(&format!("put b {value}"), "OK\n");
+    ctl.refuses("get --from-key a", "the answer is longer than 1000 bytes");
+    ctl.check("get --from-key a --keys-only", "a\n\nb\n\n");
+    for key in ["a", "b"] {
+        let get = format!("get --from-key {key} --limit=1");
+        ctl.check(&get, &format!("{key}\n{value}\n"));
+    }
     ctl.cluster.end().await;
 }
 

@@ -1,22 +1,13 @@
 //! Two of three members are lost with their disks. The one that is left cannot go on alone, and an
 //! operator makes a new cluster of what it has.
 
-use std::process::Command;
 use std::time::Duration;
 
-use raft_tests::processes::{Cluster, Load, Plan, Wishes, insist, seed, skip};
+use raft_tests::processes::{Cluster, Load, Plan, Wishes, insist, printed, seed, skip, until};
 
 use crate::program;
 
 const TOKEN: &str = "--initial-cluster-token=recovered";
-
-/// What a command prints that must not fail.
-fn printed(command: &mut Command) -> String {
-    let output = command.output().expect("the program is there");
-    let (out, err) = (&output.stdout, String::from_utf8_lossy(&output.stderr));
-    assert!(output.status.success(), "{command:?}: {err}");
-    String::from_utf8_lossy(out).into_owned()
-}
 
 /// What all registers hold, by what a member says.
 async fn registers(cluster: &Cluster, member: u64) -> Vec<Option<bytes::Bytes>> {
@@ -91,6 +82,20 @@ async fn a_cluster_that_lost_its_quorum_is_recovered_from_the_member_that_is_lef
     cluster.grow(6, &[TOKEN]).await;
     cluster.kill(first);
     let leader = cluster.leader().await;
+    assert_eq!(registers(&cluster, leader).await, held);
+    // The old cluster is another one, whatever its member is told: it is neither let in nor heard.
+    cluster.join(left, &cluster.up(), &[TOKEN]);
+    until("the old member keeps to its own cluster", async || {
+        let said = cluster.said(left);
+        said.contains("belongs to the cluster of this token")
+            .then_some(())
+    })
+    .await;
+    let stale = cluster.client(left).patient(Duration::from_secs(2));
+    assert!(stale.put("register/0", "of the past").await.is_err());
+    assert!(stale.get("register/0").await.is_err(), "it has no quorum");
+    cluster.close_to_clients(left);
+    cluster.kill(left);
     assert_eq!(registers(&cluster, leader).await, held);
     let header = insist(async || cluster.client(leader).put("on", "we go").await).await;
     cluster.restart(first);

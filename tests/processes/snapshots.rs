@@ -1,7 +1,9 @@
 //! A member was away for so long that nobody has the entries any more that it lacks: it gets a
 //! snapshot, while clients work.
 
-use raft_tests::processes::{Client, Cluster, Load, Plan, Wishes, seed, until};
+use raft_tests::processes::{
+    Client, Cluster, Load, Plan, Wishes, insist, printed, seed, skip, until,
+};
 
 use crate::program;
 
@@ -57,4 +59,62 @@ async fn a_member_that_was_away_for_long_catches_up_by_a_snapshot() {
     cluster.serves(away).await;
     load.answers(100).await;
     cluster.judge(load).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backup_becomes_a_cluster_that_others_join() {
+    const TOKEN: &str = "--initial-cluster-token=restored";
+    let program = program();
+    if !program.is_ours() {
+        return skip("etcd has another verb for this");
+    }
+    let mut cluster = Cluster::start(&program, Plan::of(3)).await;
+    let leader = cluster.leader().await;
+    let client = cluster.client(leader);
+    for key in 0..50 {
+        insist(async || client.put(&format!("key/{key}"), "kept").await).await;
+    }
+    let last = insist(async || client.put("last", "kept").await)
+        .await
+        .revision;
+    let dir = tempfile::tempdir().expect("there is a disk");
+    let file = dir.path().join("backup");
+    let mut save = program.verb("snapshot");
+    save.arg("save").arg(&file);
+    save.args(["--endpoints", &cluster.client_url(leader)]);
+    printed(&mut save);
+    insist(async || client.put("last", "after the backup").await).await;
+    for old in 1..=3 {
+        cluster.kill(old);
+        cluster.close_to_clients(old);
+    }
+
+    let founders = [4, 5, 6];
+    let urls = founders.map(|id| (id, cluster.peer_url(id)));
+    let initial = urls
+        .clone()
+        .map(|(id, url)| format!("{}={url}", cluster.name(id)));
+    let initial = initial.join(",");
+    for (id, url) in urls {
+        let mut restore = program.verb("snapshot");
+        restore.arg("restore").arg(&file).arg(TOKEN);
+        restore.arg("--data-dir").arg(cluster.data(id));
+        restore.args(["--name", &cluster.name(id), "--initial-cluster", &initial]);
+        printed(restore.arg(format!("--initial-advertise-peer-urls={url}")));
+    }
+    for id in founders {
+        cluster.found_with(id, &founders, &[TOKEN]);
+    }
+    cluster.leader().await;
+    cluster.grow(7, &[TOKEN]).await;
+    for id in [4, 5, 6, 7] {
+        cluster.hand_to(id).await;
+        let client = cluster.client(id);
+        let seen = insist(async || client.get("last").await).await;
+        assert_eq!(seen.value.as_deref(), Some(&b"kept"[..]), "member {id}");
+        assert!(seen.header.revision > last, "no revision means two things");
+    }
+    let done = insist(async || cluster.client(7).put("on", "we go").await).await;
+    cluster.agree(done.revision).await;
+    cluster.end().await;
 }

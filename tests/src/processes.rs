@@ -31,7 +31,7 @@ pub use network::Network;
 pub use place::Address;
 pub use plan::Plan;
 pub use process::{Process, Signal};
-pub use program::Program;
+pub use program::{Program, printed};
 pub use small_disk::SmallDisk;
 pub use stalls::Stalls;
 

@@ -290,7 +290,10 @@ impl<'a> Picker<'a> {
         };
         let record = Record::decode(row).ok_or_else(|| damaged("no record", &key))?;
         if bounds.0.contains(record.modified) && bounds.1.contains(record.create) {
+            // What only tells that there are more is in no answer.
+            let is_beyond = self.kvs.len() + 1 == self.enough;
             let bytes = key.len() + record.value.len() + Record::HEADER_BYTES;
+            let bytes = if is_beyond { 0 } else { bytes };
             self.room = self.room.and_then(|room| room.checked_sub(bytes));
             if self.room.is_none() {
                 self.kvs = Vec::new();

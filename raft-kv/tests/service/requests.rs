@@ -5,7 +5,8 @@ use raft_core::session::Session;
 use raft_core::{Consistency, NodeId};
 use raft_kv::command::Announcement;
 use raft_kv::request::{
-    Compare, CompareTarget, DeleteRequest, Op, Operator, PutRequest, RangeRequest, TxnRequest,
+    Compare, CompareTarget, Content, DeleteRequest, Op, Operator, PutRequest, RangeRequest,
+    TxnRequest,
 };
 use raft_kv::response::Response;
 use raft_kv::service::{Kv, KvError};
@@ -273,4 +274,38 @@ async fn members_that_have_the_same_have_the_same_hash() {
         panic!("it is not there yet: {future:?}");
     };
     assert_eq!(refusal, Refusal::FutureRevision { revision });
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_that_gets_too_long_is_none_and_its_parts_are() {
+    let kv = alone().await;
+    for key in ["a", "b", "c"] {
+        let put = PutRequest::of(key, vec![0; 1000]);
+        kv.put(put).await.expect("done");
+    }
+    let within = |limit: u64, bytes_max: usize, request: RangeRequest| {
+        let request = RangeRequest { limit, ..request };
+        let (_, found) = kv.range_within(&request, bytes_max).expect("read");
+        found.map(|found| (found.kvs.len(), found.count, found.more))
+    };
+    let all = || RangeRequest::of(Keys::all());
+    assert_eq!(within(0, 3000, all()), None);
+    assert_eq!(within(0, 4000, all()), Some((3, 3, false)));
+    // The third, which says that there are more, takes no room.
+    assert_eq!(within(2, 2500, all()), Some((2, 3, true)));
+    assert_eq!(within(2, 1500, all()), None);
+    let names = RangeRequest {
+        content: Content::KeysOnly,
+        ..all()
+    };
+    assert_eq!(within(0, 1000, names), Some((3, 3, false)));
+    let old = RangeRequest {
+        revision: Revision(3),
+        ..all()
+    };
+    assert_eq!(within(0, 2000, old.clone()), None);
+    assert_eq!(within(0, 2500, old), Some((2, 2, false)));
+    let one = RangeRequest::of(Keys::one("a"));
+    assert_eq!(within(0, 1000, one.clone()), None);
+    assert_eq!(within(0, 1100, one), Some((1, 1, false)));
 }

@@ -53,6 +53,17 @@ impl Program {
     }
 }
 
+/// What a command prints that must not fail.
+///
+/// # Panics
+/// When it does.
+pub fn printed(command: &mut Command) -> String {
+    let output = command.output().expect("the program is there");
+    let (out, err) = (&output.stdout, String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{command:?}: {err}");
+    String::from_utf8_lossy(out).into_owned()
+}
+
 /// A command line that begins like this. It inherits no settings: those of whoever runs the tests
 /// would be taken for those of a member.
 pub(super) fn command(words: &[String]) -> Command {
