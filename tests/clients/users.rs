@@ -4,8 +4,8 @@
 use std::time::Duration;
 
 use etcd_client::{
-    Client, ConnectOptions, Error, GetOptions, LockOptions, Permission, PutOptions, Txn, TxnOp,
-    WatchOptions,
+    Client, ConnectOptions, Error, GetOptions, LeaseTimeToLiveOptions, LockOptions, Permission,
+    PutOptions, Txn, TxnOp, WatchOptions,
 };
 
 use tokio::time::timeout;
@@ -101,10 +101,9 @@ async fn every_door_asks_who_it_is() {
     root.put("b2", "x", attached.clone()).await.expect("root");
     denied("revoke", ann.lease_revoke(lease).await);
     denied("attach", ann.put("a3", "x", attached).await);
-    let (mut keeper, mut kept) = ann.lease_keep_alive(lease).await.expect("opened");
-    // To renew it would keep another's key alive.
-    drop(keeper.keep_alive().await);
-    denied("keep alive", kept.message().await);
+    let with_keys = Some(LeaseTimeToLiveOptions::new().with_keys());
+    let told = ann.lease_time_to_live(lease, with_keys).await;
+    denied("keys of a lease", told);
     root.lease_revoke(lease).await.expect("root");
 
     // Locks and elections are keys under the name.
