@@ -17,7 +17,7 @@ help: ## Show this list
 
 demo: ## Three members on this machine, to try things on; installs what is missing, compiles first
 	@sh .ci/tools
-	@echo "==> cargo build --release -p raft-cli (the first time RocksDB takes about 7 minutes)"
+	@echo "==> cargo build --release -p raft-cli (about 12 minutes the first time: RocksDB)"
 	@cargo build --release -p raft-cli
 	@$(CARGO_TARGET_DIR)/release/raft-cli demo
 

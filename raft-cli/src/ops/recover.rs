@@ -25,9 +25,9 @@ use raft_log::{MemoryLog, WalLog};
 use crate::bar::bar;
 use crate::exit::Exit;
 use crate::out::Out;
-use crate::server::assemble::{hex, open_log};
+use crate::server::assemble::open_log;
 use crate::server::config::{EngineName, Url};
-use crate::server::home::{Home, Identity};
+use crate::server::home::{Home, Identity, hex};
 use crate::server::{engine, founding};
 use crate::snapshot_file;
 

@@ -23,7 +23,7 @@ use super::auth::Users;
 use super::config::{ServerConfig, TlsFiles};
 use super::engine;
 use super::gate::Gate;
-use super::home::{Home, Identity, member_id};
+use super::home::{Home, Identity, hex, member_id};
 use super::leadership::Leadership;
 use super::member::Member;
 use super::metrics::{Metrics, TimedLog, TimedMachine, TimedTransport};
@@ -132,11 +132,6 @@ fn settled(mut config: ServerConfig, identity: &Identity) -> ServerConfig {
         config.cluster.token.clone_from(&identity.token);
     }
     config
-}
-
-/// An id as etcd prints it.
-pub(crate) fn hex(id: u64) -> String {
-    format!("{id:x}")
 }
 
 fn tls(files: &TlsFiles) -> Result<Tls> {

@@ -63,6 +63,11 @@ pub(crate) fn member_id(token: &str, peer: &Url) -> NodeId {
     NodeId(hashed(&["member", token, &peer.address]))
 }
 
+/// An id as etcd prints it.
+pub(crate) fn hex(id: u64) -> String {
+    format!("{id:x}")
+}
+
 fn hashed(parts: &[&str]) -> u64 {
     let mut hash = Sha256::new();
     for part in parts {

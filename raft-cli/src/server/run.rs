@@ -17,8 +17,9 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-use super::assemble::{self, Running, hex};
+use super::assemble::{self, Running};
 use super::config::{ServerArgs, ServerConfig, Task};
+use super::home::hex;
 use super::listen::{self, Door};
 use super::logging::Logging;
 use super::member::Shared;

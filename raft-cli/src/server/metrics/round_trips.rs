@@ -14,7 +14,7 @@ use raft_core::port::{Inbox, Parcel, PortError, SnapshotSource, Transport};
 use raft_core::{Index, Membership, Message, NodeId, Position};
 
 use super::Metrics;
-use crate::server::assemble::hex;
+use crate::server::home::hex;
 
 /// A request that is not answered by then was lost; the next one is timed.
 const PATIENCE: Duration = Duration::from_secs(5);

@@ -15,7 +15,8 @@ use super::{
     MemberReport, MemberSeen, MembershipReport, PeerReport, Replication, Role, StoreReport,
     TimingReport,
 };
-use crate::server::assemble::{free_bytes, hex};
+use crate::server::assemble::free_bytes;
+use crate::server::home::hex;
 use crate::server::member::Member;
 
 /// What a member knows now.
