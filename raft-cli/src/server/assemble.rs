@@ -234,8 +234,8 @@ async fn start_node(
     Ok((node, store))
 }
 
-/// Asks to be added in the background, if nobody did that for this member and it is not a founder; or to have its
-/// address written down, if that is another one than the cluster knows.
+/// Asks in the background to be added, if nobody did that for this member and it is not a founder;
+/// or to have its address written down, if that is another one than the cluster knows.
 fn join_if_needed(
     tasks: &mut JoinSet<()>,
     config: &ServerConfig,
