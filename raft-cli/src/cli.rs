@@ -45,7 +45,7 @@ impl Cli {
     /// # Errors
     /// When it makes no sense, or asks for help.
     pub fn parse_from(arguments: impl IntoIterator<Item = OsString>) -> Result<Self, clap::Error> {
-        Self::try_parse_from(client::arranged(arguments))
+        Self::try_parse_from(with_two_dashes(client::arranged(arguments)))
     }
 
     /// Does what the command line says.
@@ -66,7 +66,7 @@ impl Cli {
         match done {
             Ok(()) => ExitCode::SUCCESS,
             Err(exit) => {
-                eprintln!("Error: {exit}");
+                crate::out::say(format_args!("Error: {exit}"));
                 ExitCode::from(exit)
             }
         }
@@ -84,5 +84,42 @@ impl Cli {
             return ExitCode::SUCCESS;
         }
         Exit::BadInput(anyhow::Error::msg("bad command line")).into()
+    }
+}
+
+/// The server's flags as Go's programs take them as well: etcd is started by `-name` as often as by
+/// `--name`. What has one letter, or begins with a digit, stays as it is.
+fn with_two_dashes(mut arguments: Vec<OsString>) -> Vec<OsString> {
+    if arguments.get(1).is_none_or(|verb| verb != "server") {
+        return arguments;
+    }
+    for argument in &mut arguments[2..] {
+        let Some(text) = argument.to_str() else {
+            continue;
+        };
+        let mut letters = text.strip_prefix('-').unwrap_or_default().bytes();
+        let is_word = (letters.next()).is_some_and(|first| first.is_ascii_alphabetic());
+        if is_word && letters.next().is_some() {
+            *argument = format!("-{text}").into();
+        }
+    }
+    arguments
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_dash_is_as_good_as_two_for_a_server() {
+        let check = |given: &str, expected: &str| {
+            let words = |text: &str| text.split(' ').map(OsString::from).collect::<Vec<_>>();
+            assert_eq!(with_two_dashes(words(given)), words(expected));
+        };
+        check("c server -name a", "c server --name a");
+        check("c server -name=a --x -1 -h", "c server --name=a --x -1 -h");
+        check("c server - -- a-b", "c server - -- a-b");
+        check("c get -wjson a", "c get -wjson a");
+        check("c", "c");
     }
 }

@@ -46,6 +46,12 @@ impl Write for Out {
     }
 }
 
+/// Says something to whoever runs the program: a line on standard error, if anybody reads it.
+pub(crate) fn say(line: impl std::fmt::Display) {
+    // Who has closed it does not want to hear; there is nobody else to tell.
+    drop(writeln!(io::stderr(), "{line}"));
+}
+
 fn told(result: io::Result<()>) -> Result<(), Exit> {
     let failed = |error| anyhow::Error::new(error).context("standard output can't be written to");
     quiet(result).map_err(|error| failed(error).into())

@@ -8,6 +8,7 @@ mod common_name;
 pub mod config;
 pub(crate) mod engine;
 mod forward;
+mod founders;
 pub(crate) mod founding;
 mod gate;
 pub(crate) mod home;

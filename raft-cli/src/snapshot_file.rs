@@ -95,6 +95,18 @@ pub(crate) fn open(path: &Path) -> Result<impl Read + use<>> {
     Ok(BufReader::new(file).take(backup))
 }
 
+/// Digits that follow from what is in a sealed file: from the end of its checksum.
+pub(crate) fn fingerprint(path: &Path) -> Result<String> {
+    let mut last = [0; 8];
+    let mut read = || -> io::Result<()> {
+        let mut file = File::open(path)?;
+        file.seek(SeekFrom::End(-8))?;
+        file.read_exact(&mut last)
+    };
+    read().with_context(|| format!("{} can't be read", path.display()))?;
+    Ok(format!("{:016x}", u64::from_be_bytes(last)))
+}
+
 /// How long the backup is, if all is as it was written.
 fn check(file: &mut impl Read, bytes: u64) -> io::Result<Option<u64>> {
     let mut hash = Sha256::new();

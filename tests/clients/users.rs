@@ -113,6 +113,18 @@ async fn every_door_asks_who_it_is() {
     ann.unlock(locked.key()).await.expect("she may");
     denied("lock", ann.lock("b-lock", with_lease()).await);
     denied("unlock", ann.unlock("b-lock/1").await);
+    let foreign = root.lease_grant(60, None).await.expect("root").id();
+    let of_root = Some(PutOptions::new().with_lease(foreign));
+    root.put("b3", "x", of_root).await.expect("root");
+    let with_foreign = LockOptions::new().with_lease(foreign);
+    denied(
+        "lock by a lease of another's keys",
+        ann.lock("a-other", Some(with_foreign)).await,
+    );
+    denied(
+        "campaign by it",
+        ann.campaign("a-other", "ann", foreign).await,
+    );
     let won = ann.campaign("a-office", "ann", lease).await;
     assert!(won.expect("she may").leader().is_some());
     denied("campaign", ann.campaign("b-office", "ann", lease).await);

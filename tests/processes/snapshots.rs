@@ -1,6 +1,8 @@
 //! A member was away for so long that nobody has the entries any more that it lacks: it gets a
 //! snapshot, while clients work.
 
+use std::collections::BTreeSet;
+
 use raft_tests::processes::{
     Client, Cluster, Load, Plan, Wishes, insist, printed, seed, skip, until,
 };
@@ -63,7 +65,6 @@ async fn a_member_that_was_away_for_long_catches_up_by_a_snapshot() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_backup_becomes_a_cluster_that_others_join() {
-    const TOKEN: &str = "--initial-cluster-token=restored";
     let program = program();
     if !program.is_ours() {
         return skip("etcd has another verb for this");
@@ -95,18 +96,24 @@ async fn a_backup_becomes_a_cluster_that_others_join() {
         .clone()
         .map(|(id, url)| format!("{}={url}", cluster.name(id)));
     let initial = initial.join(",");
+    let mut tokens = BTreeSet::new();
     for (id, url) in urls {
         let mut restore = program.verb("snapshot");
-        restore.arg("restore").arg(&file).arg(TOKEN);
+        restore.arg("restore").arg(&file);
         restore.arg("--data-dir").arg(cluster.data(id));
         restore.args(["--name", &cluster.name(id), "--initial-cluster", &initial]);
-        printed(restore.arg(format!("--initial-advertise-peer-urls={url}")));
+        let said = printed(restore.arg(format!("--initial-advertise-peer-urls={url}")));
+        let token = said.split_whitespace().last().expect("it says the token");
+        assert!(token.starts_with("restored-"), "{said}");
+        tokens.insert(format!("--initial-cluster-token={token}"));
     }
+    let token = tokens.first().expect("three founders").as_str();
+    assert_eq!(tokens.len(), 1, "the same at all founders");
     for id in founders {
-        cluster.found_with(id, &founders, &[TOKEN]);
+        cluster.found_with(id, &founders, &[token]);
     }
     cluster.leader().await;
-    cluster.grow(7, &[TOKEN]).await;
+    cluster.grow(7, &[token]).await;
     for id in [4, 5, 6, 7] {
         cluster.hand_to(id).await;
         let client = cluster.client(id);

@@ -40,7 +40,9 @@ fn look_up(
                     let host = service.host.trim_end_matches('.');
                     let text = format!("{scheme}://{host}:{}", service.port);
                     if scheme == "http" && !are_plain_wanted {
-                        eprintln!("ignoring discovered insecure endpoint \"{text}\"");
+                        crate::out::say(format_args!(
+                            "ignoring discovered insecure endpoint \"{text}\""
+                        ));
                         continue;
                     }
                     let endpoint = text.parse().map_err(|why: String| anyhow!(why))?;

@@ -172,7 +172,9 @@ async fn status(context: &mut Context, each: Vec<Settings>) -> Result<(), Exit> 
         match status {
             Ok(status) => all.push(Standing { endpoint, status }),
             Err(error) => {
-                eprintln!("Failed to get the status of endpoint {endpoint} ({error})");
+                crate::out::say(format_args!(
+                    "Failed to get the status of endpoint {endpoint} ({error})"
+                ));
                 failure = Some(error);
             }
         }
@@ -189,7 +191,9 @@ async fn hashkv(context: &mut Context, each: Vec<Settings>, rev: i64) -> Result<
         match hash_of(settings, rev).await {
             Ok(hash) => all.push(Hash { endpoint, hash }),
             Err(error) => {
-                eprintln!("Failed to get the hash of endpoint {endpoint} ({error})");
+                crate::out::say(format_args!(
+                    "Failed to get the hash of endpoint {endpoint} ({error})"
+                ));
                 failure = Some(error);
             }
         }
@@ -234,9 +238,9 @@ impl Verb for DefragArgs {
                     "Finished defragmenting etcd member[{endpoint}]. took {took}"
                 ))?,
                 Err(error) => {
-                    eprintln!(
+                    crate::out::say(format_args!(
                         "Failed to defragment etcd member[{endpoint}]. took {took}. ({error})"
-                    );
+                    ));
                     failure = Some(error);
                 }
             }

@@ -292,11 +292,11 @@ impl Verb for DelArgs {
         let request = self.request()?;
         if is_dangerous {
             let (key, end) = (quoted(&request.key), quoted(&request.range_end));
-            eprintln!(
+            crate::out::say(format_args!(
                 "Warning: Keys between {key} and {end} will be deleted. Please interrupt the \
                  command within next 2 seconds to cancel. You can provide `--range` flag to \
                  avoid the delay."
-            );
+            ));
             tokio::time::sleep(RANGE_DELAY).await;
         }
         let client = context.client().await?;

@@ -48,7 +48,7 @@ impl Verb for LockArgs {
         match status {
             // As if the command had been run without us.
             Some(status) if !status.success() => {
-                eprintln!("Error: {status}");
+                crate::out::say(format_args!("Error: {status}"));
                 process::exit(code_of(status));
             }
             Some(_) | None => Ok(()),
@@ -109,7 +109,7 @@ async fn run(
     let (status, lost) = tokio::select! {
         status = &mut running => (status, None),
         lost = session.keep() => {
-            eprintln!("Error: the lock is lost while the command runs: {lost}");
+            crate::out::say(format_args!("Error: the lock is lost while the command runs: {lost}"));
             (running.await, Some(lost))
         }
     };

@@ -114,7 +114,7 @@ async fn show(
     command: &[OsString],
 ) -> Result<(), Exit> {
     if answer.canceled {
-        eprintln!("watch was canceled ({})", reason(answer));
+        crate::out::say(format_args!("watch was canceled ({})", reason(answer)));
     }
     let revision = answer.header.map_or(0, |header| header.revision);
     let is_progress = answer.events.is_empty()
@@ -198,7 +198,7 @@ async fn interactive(context: &mut Context, client: &Arc<Client>) -> Result<(), 
                             let watcher = Watcher::new(Arc::clone(client), create);
                             tokio::spawn(pass_on(watcher, asked, sender.clone(), args.command));
                         }
-                        Err(error) => eprintln!("Invalid command {line} ({error})"),
+                        Err(error) => crate::out::say(format_args!("Invalid command {line} ({error})")),
                     },
                     Typed::Progress => {
                         // Who was asked and has not answered need not be asked again.
@@ -206,7 +206,7 @@ async fn interactive(context: &mut Context, client: &Arc<Client>) -> Result<(), 
                             !matches!(ask.try_send(()), Err(mpsc::error::TrySendError::Closed(())))
                         });
                     }
-                    Typed::Nonsense(why) => eprintln!("Invalid command {line} ({why})"),
+                    Typed::Nonsense(why) => crate::out::say(format_args!("Invalid command {line} ({why})")),
                 }
             }
         }

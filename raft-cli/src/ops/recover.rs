@@ -174,7 +174,7 @@ fn found_anew(
         None => format!("recovered-{:x}", drawn()),
     };
     let identity = Identity::of(&token, &args.initial_advertise_peer_urls);
-    let home = Home::create(dir, identity)?;
+    let home = Home::planned(dir, identity)?;
     let scratch = dir.join("scratch");
     let made = copy(args, old, &scratch, (log, recovered)).and_then(|backup| {
         let mut reader = snapshot_file::open(&backup)?;

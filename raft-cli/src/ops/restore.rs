@@ -20,8 +20,8 @@ use crate::snapshot_file;
 /// Make a data directory out of a snapshot, for a member of a new cluster.
 ///
 /// Every founder of the new cluster restores the same file, with its own name and address, before
-/// it starts for the first time. Then all are started with the same --initial-cluster and
-/// --initial-cluster-token as here.
+/// it starts for the first time. Then all are started with the same --initial-cluster as here, and
+/// with the token that is printed, which members that are added later need as well.
 #[derive(Debug, Args)]
 pub(crate) struct RestoreArgs {
     /// The file that `snapshot save` wrote.
@@ -38,9 +38,10 @@ pub(crate) struct RestoreArgs {
     /// All founders, as name=url,name=url: the same for each of them [default: this one alone].
     #[arg(long)]
     initial_cluster: Option<String>,
-    /// What the id of the new cluster follows from. Take one that no cluster had before.
-    #[arg(long, default_value = "etcd-cluster")]
-    initial_cluster_token: String,
+    /// What the id of the new cluster follows from: one that no cluster had before [default: one
+    /// that follows from the file].
+    #[arg(long)]
+    initial_cluster_token: Option<String>,
     /// By how much revisions are raised beyond those in the file, so that no client sees other
     /// changes under revisions that it has seen.
     #[arg(long, default_value_t = RestoreOptions::default().raise_by)]
@@ -85,8 +86,14 @@ pub(crate) fn restore(args: RestoreArgs) -> Result<(), Exit> {
         .data_dir
         .unwrap_or_else(|| PathBuf::from(format!("{}.raft", args.name)));
     let mut reader = progress(&args.file, "restoring")?;
-    let identity = Identity::of(&args.initial_cluster_token, peer);
-    let home = Home::create(&dir, identity).map_err(Exit::BadInput)?;
+    let token = match args.initial_cluster_token {
+        Some(token) => token,
+        // The same for all founders, and another one than that of the cluster that was backed up:
+        // its members must not be taken for these.
+        None => format!("restored-{}", snapshot_file::fingerprint(&args.file)?),
+    };
+    let identity = Identity::of(&token, peer);
+    let home = Home::planned(&dir, identity).map_err(Exit::BadInput)?;
     let options = RestoreOptions {
         raise_by: args.bump_revision,
     };
@@ -104,6 +111,7 @@ pub(crate) fn restore(args: RestoreArgs) -> Result<(), Exit> {
         info.revision,
         info.revision.0 + args.bump_revision,
     ))?;
+    out.line(format!("start it with --initial-cluster-token {token}"))?;
     out.flush()
 }
 

@@ -22,8 +22,9 @@ use tokio::task::JoinSet;
 use super::auth::Users;
 use super::config::{ServerConfig, TlsFiles};
 use super::engine;
+use super::founders;
 use super::gate::Gate;
-use super::home::{Home, Identity, hex, member_id};
+use super::home::{Home, Identity, hex};
 use super::leadership::Leadership;
 use super::member::Member;
 use super::metrics::{Metrics, TimedLog, TimedMachine, TimedTransport};
@@ -63,7 +64,7 @@ pub(crate) async fn start(config: ServerConfig) -> Result<Running> {
         let (member, cluster) = (hex(me.id.0), hex(identity.cluster));
         let token = &identity.token;
         tracing::info!(member, cluster, token, "new, and looks for its cluster");
-        Some(assemble(&net, GROUP, &me, plan(&config)).await?)
+        Some(assemble(&net, GROUP, &me, plan(&config).await?).await?)
     } else {
         None
     };
@@ -154,15 +155,8 @@ async fn network(config: &ServerConfig, home: &Home, tls: Option<Tls>) -> Result
 }
 
 fn seeds(config: &ServerConfig) -> Seeds {
-    match &config.cluster.discovery_srv {
-        Some(domain) => {
-            let service = if config.peer_tls.is_some() {
-                "etcd-server-ssl"
-            } else {
-                "etcd-server"
-            };
-            Seeds::service(format!("_{service}._tcp.{domain}"))
-        }
+    match founders::service(config) {
+        Some(service) => Seeds::service(service),
         None => Seeds::at(
             config
                 .cluster
@@ -173,22 +167,18 @@ fn seeds(config: &ServerConfig) -> Seeds {
     }
 }
 
-fn plan(config: &ServerConfig) -> Plan {
+async fn plan(config: &ServerConfig) -> Result<Plan> {
     let cluster = &config.cluster;
-    let founders = cluster.initial.iter().map(|(_, url)| {
-        let id = member_id(&cluster.token, url);
-        (id, url.address.clone())
-    });
-    Plan {
+    Ok(Plan {
         seeds: seeds(config),
         founders: if cluster.is_existing {
             Founders::Nobody
         } else {
-            Founders::Listed(founders.collect())
+            Founders::Listed(founders::of(config).await?)
         },
         replace: cluster.replace,
         patience: cluster.patience,
-    }
+    })
 }
 
 fn node_config(config: &ServerConfig, me: &Candidate, assembled: Option<&Assembled>) -> NodeConfig {
@@ -209,6 +199,9 @@ fn node_config(config: &ServerConfig, me: &Candidate, assembled: Option<&Assembl
     node.compaction.tail_entries = node.compaction.tail_entries.min(config.snapshot_count);
     // What is around the request in its command is not the client's to count.
     node.command_bytes_max = config.limits.request_bytes + (64 << 10);
+    // The door is narrower, so that who is refused is told by it.
+    node.requests_max = node.requests_max.max(config.limits.requests);
+    node.requests_bytes_max = config.limits.request_bytes_in_flight;
     node
 }
 

@@ -54,6 +54,11 @@ pub(crate) struct Shown {
 }
 
 impl Shown {
+    /// Whether there is a token, good or not.
+    pub(crate) const fn has_token(&self) -> bool {
+        self.token.is_some()
+    }
+
     /// By this request.
     pub(crate) fn by<T>(request: &Request<T>) -> Self {
         let shown = |name: &&str| request.metadata().get(*name);
@@ -91,8 +96,9 @@ impl Users {
     fn user_at(&self, auth: &Auth, shown: &Shown, now_s: u64) -> Result<Option<String>, Refusal> {
         let Some(text) = &shown.token else {
             let name = shown.common_name.as_deref();
-            let name = name.filter(|_| self.trusts_certificates);
-            return Ok(name.map(ToOwned::to_owned));
+            // One that is no user's says nothing.
+            let is_user = |name: &&str| self.trusts_certificates && auth.user(name).is_some();
+            return Ok(name.filter(is_user).map(ToOwned::to_owned));
         };
         let token = self.signer(auth).read(text);
         let token = token.ok_or(Refusal::InvalidAuthToken)?;

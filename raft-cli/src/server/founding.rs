@@ -30,8 +30,8 @@ use super::home::{Home, member_id};
 /// Where the log begins, in a term in which nobody led: the first leader's is a later one.
 const BEGINNING: Position = Position::new(Term(1), Index(1));
 
-/// Founds the log of a member of a new cluster upon a backup. The same founders, in any order, and
-/// the same backup have to be given to each of them.
+/// Founds the log of a member of a new cluster upon a backup, and settles its directory. The same
+/// founders, in any order, and the same backup have to be given to each of them.
 pub(crate) fn found(
     home: &Home,
     engine: EngineName,
@@ -45,6 +45,7 @@ pub(crate) fn found(
     begin(&mut log, members(home, founders), &mut machine)?;
     drop(machine);
     fs::remove_dir_all(&dir).with_context(|| format!("remove {}", dir.display()))?;
+    home.settle()?;
     Ok(info)
 }
 
@@ -62,7 +63,7 @@ fn restored(
 
 fn members(home: &Home, founders: &[Url]) -> Membership {
     let member = |url: &Url| -> (NodeId, Member) {
-        let id = member_id(&home.identity.token, url);
+        let id = member_id(&home.identity.token, &url.address);
         (id, Member::at(url.address.clone()))
     };
     Membership::of_voters(founders.iter().map(member))

@@ -47,7 +47,7 @@ impl Identity {
         Self {
             format: FORMAT,
             cluster: hashed(&["cluster", token]),
-            member: member_id(token, peer).0,
+            member: member_id(token, &peer.address).0,
             token: token.to_owned(),
         }
     }
@@ -59,8 +59,8 @@ impl Identity {
 }
 
 /// The id of the member that others reach there.
-pub(crate) fn member_id(token: &str, peer: &Url) -> NodeId {
-    NodeId(hashed(&["member", token, &peer.address]))
+pub(crate) fn member_id(token: &str, address: &str) -> NodeId {
+    NodeId(hashed(&["member", token, address]))
 }
 
 /// An id as etcd prints it.
@@ -89,6 +89,7 @@ impl Home {
         let identity = match Self::read(dir)? {
             Some(identity) => identity,
             None => {
+                check_new(dir)?;
                 let identity = Identity::of(&config.cluster.token, &config.advertise_peer);
                 Self::write(dir, &identity)?;
                 identity
@@ -121,17 +122,29 @@ impl Home {
 
     /// A new one for this identity. Nothing may be there yet.
     pub(crate) fn create(dir: &Path, identity: Identity) -> Result<Self> {
+        let home = Self::planned(dir, identity)?;
+        home.settle()?;
+        Ok(home)
+    }
+
+    /// One that is to be made for this identity. Nothing may be there yet, and no server takes what
+    /// comes there before it is [settled](Self::settle).
+    pub(crate) fn planned(dir: &Path, identity: Identity) -> Result<Self> {
         make_private(dir)?;
         let mut entries =
             fs::read_dir(dir).with_context(|| format!("{} can't be read", dir.display()))?;
         if entries.next().is_some() {
             bail!("{} is not empty: give a new directory", dir.display());
         }
-        Self::write(dir, &identity)?;
         Ok(Self {
             dir: dir.to_owned(),
             identity,
         })
+    }
+
+    /// All is there that belongs there.
+    pub(crate) fn settle(&self) -> Result<()> {
+        Self::write(&self.dir, &self.identity)
     }
 
     /// Where the log and its snapshots lie.
@@ -186,6 +199,22 @@ impl Home {
 
 const IDENTITY: &str = "member.json";
 
+/// Whoever makes a directory says last whose it is: what is there before may be a half.
+fn check_new(dir: &Path) -> Result<()> {
+    let has = |name: &&str| dir.join(name).exists();
+    let Some(found) = ["log", "store", "restoring", "scratch"]
+        .into_iter()
+        .find(has)
+    else {
+        return Ok(());
+    };
+    let dir = dir.display();
+    bail!(
+        "{dir} holds `{found}`, but no {IDENTITY}: it was not made to the end. If `snapshot restore` \
+         or `recover` was interrupted, remove {dir} and do that again; else put {IDENTITY} back"
+    )
+}
+
 /// What is kept there may be secret, so nobody else may look.
 fn make_private(dir: &Path) -> Result<()> {
     use std::os::unix::fs::DirBuilderExt;
@@ -208,7 +237,7 @@ mod tests {
     fn ids_follow_from_token_and_address() {
         let one = Identity::of("token", &url("http://a:2380"));
         assert_eq!(one, Identity::of("token", &url("https://a:2380")));
-        assert_eq!(one.node(), member_id("token", &url("http://a:2380")));
+        assert_eq!(one.node(), member_id("token", "a:2380"));
         let other = Identity::of("token", &url("http://b:2380"));
         assert_eq!(one.cluster, other.cluster);
         assert_ne!(one.member, other.member);
@@ -228,5 +257,25 @@ mod tests {
         assert_eq!(Home::existing(&path).expect("there").identity, identity);
         let error = Home::create(&path, identity).expect_err("not empty");
         assert!(error.to_string().contains("is not empty"), "{error}");
+    }
+
+    #[test]
+    fn what_was_not_made_to_the_end_is_nobody_s() {
+        let dir = tempfile::tempdir().expect("a directory");
+        check_new(dir.path()).expect("a new one is empty");
+        fs::create_dir(dir.path().join("lost+found")).expect("made");
+        check_new(dir.path()).expect("so is a disk of its own");
+        let path = dir.path().join("n1");
+        let identity = Identity::of("token", &url("http://a:2380"));
+        let home = Home::planned(&path, identity).expect("new");
+        fs::create_dir(home.log()).expect("made");
+        assert!(
+            Home::existing(&path).is_err(),
+            "nobody has said whose it is"
+        );
+        let error = check_new(&path).expect_err("half of one");
+        assert!(error.to_string().contains("was interrupted"), "{error}");
+        home.settle().expect("written");
+        assert!(Home::existing(&path).is_ok());
     }
 }

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use raft_core::driver::{NodeStatus, StopReason};
 use raft_kv::engine::Engine;
-use rustix::process::{Resource, getrlimit, setrlimit};
+use rustix::process::{Resource, getpid, getrlimit, kill_process, setrlimit};
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
@@ -180,7 +180,13 @@ impl Server {
         told_system(&[sd_notify::NotifyState::Stopping]);
         tokio::select! {
             () = self.stop() => {}
-            () = signals.stop() => tracing::warn!("told twice: stops at once"),
+            () = signals.stop() => {
+                tracing::warn!("told twice: ends at once");
+                // What was acknowledged is durable. A way out that asks any thread might wait for
+                // the disk that somebody is tired of waiting for.
+                let ended = kill_process(getpid(), rustix::process::Signal::KILL);
+                ended.context("the process can't end itself")?;
+            }
         }
         Ok(())
     }

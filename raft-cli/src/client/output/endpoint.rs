@@ -66,7 +66,9 @@ impl Printer {
                     "{endpoint} is healthy: successfully committed proposal: took = {took}"
                 ))?,
                 Some(error) => {
-                    eprintln!("{endpoint} is unhealthy: failed to commit proposal: {error}");
+                    crate::out::say(format_args!(
+                        "{endpoint} is unhealthy: failed to commit proposal: {error}"
+                    ));
                 }
             }
         }

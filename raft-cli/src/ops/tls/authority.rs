@@ -90,9 +90,9 @@ impl Authority {
         params.use_authority_key_identifier_extension = true;
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
         params.extended_key_usages = match purpose {
-            Purpose::Server => vec![ExtendedKeyUsagePurpose::ServerAuth],
             Purpose::Client => vec![ExtendedKeyUsagePurpose::ClientAuth],
-            Purpose::Peer => vec![
+            // Members pass requests on to each other's client ports, with the server's certificate.
+            Purpose::Server | Purpose::Peer => vec![
                 ExtendedKeyUsagePurpose::ServerAuth,
                 ExtendedKeyUsagePurpose::ClientAuth,
             ],

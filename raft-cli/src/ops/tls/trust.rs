@@ -36,12 +36,10 @@ pub(super) fn check_client_or_server(
     authority: &CertificateDer<'static>,
 ) -> anyhow::Result<()> {
     let now = UnixTime::now();
-    if purpose != Purpose::Server {
-        let provider = Arc::new(ring::default_provider());
-        let roots = Arc::new(roots(authority)?);
-        let verifier = WebPkiClientVerifier::builder_with_provider(roots, provider).build()?;
-        verifier.verify_client_cert(certificate, &[], now)?;
-    }
+    let provider = Arc::new(ring::default_provider());
+    let trusted = Arc::new(roots(authority)?);
+    let verifier = WebPkiClientVerifier::builder_with_provider(trusted, provider).build()?;
+    verifier.verify_client_cert(certificate, &[], now)?;
     if purpose != Purpose::Client {
         // Names are looked at last, so all else is good when it is the name that is refused.
         let nobody = ServerName::try_from("nobody.invalid")?;

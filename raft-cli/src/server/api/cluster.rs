@@ -70,7 +70,7 @@ impl ClusterService {
     /// The id and address of a newcomer that is no member yet.
     fn newcomer(&self, urls: &[String]) -> Result<(NodeId, String), Status> {
         let url = peer_url(urls)?;
-        let id = member_id(&self.member.token, &url);
+        let id = member_id(&self.member.token, &url.address);
         let membership = self.membership();
         let has_address = |(_, member): (NodeId, &RaftMember)| member.address == url.address;
         if membership.members().any(has_address) {
@@ -217,7 +217,8 @@ impl pb::cluster_server::Cluster for ClusterService {
     ) -> Result<Response<pb::MemberRemoveResponse>, Status> {
         let _pass = self.member.gate.enter(&request, 0)?;
         self.member.permit_administrator(&request)?;
-        let beyond = self.forward.beyond(&self.member, request.metadata());
+        let introduced = self.member.introduced(&request)?;
+        let beyond = self.forward.beyond(&self.member, &introduced);
         if let Some((channel, metadata)) = beyond.await? {
             let mut passed_on = Request::new(*request.get_ref());
             *passed_on.metadata_mut() = metadata;
@@ -279,7 +280,8 @@ impl pb::cluster_server::Cluster for ClusterService {
     ) -> Result<Response<pb::MemberPromoteResponse>, Status> {
         let _pass = self.member.gate.enter(&request, 0)?;
         self.member.permit_administrator(&request)?;
-        let beyond = self.forward.beyond(&self.member, request.metadata());
+        let introduced = self.member.introduced(&request)?;
+        let beyond = self.forward.beyond(&self.member, &introduced);
         if let Some((channel, metadata)) = beyond.await? {
             let mut passed_on = Request::new(*request.get_ref());
             *passed_on.metadata_mut() = metadata;

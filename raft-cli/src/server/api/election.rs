@@ -13,7 +13,7 @@ use tonic::{Request, Response, Status, async_trait};
 
 use self::observer::Observer;
 use super::convert::{kv, signed};
-use super::queue::{Exits, Place, Unmet, created, find_first, prefix, txn_done};
+use super::queue::{Exits, Place, Unmet, created, find_first, prefix, txn_on_behalf};
 use super::unfold::{Answers, unfold};
 use crate::pb::v3electionpb as pb;
 use crate::server::auth::Shown;
@@ -36,6 +36,7 @@ impl ElectionService {
     /// was.
     async fn as_leader(
         &self,
+        shown: &Shown,
         key: Bytes,
         since: i64,
         change: Op,
@@ -45,7 +46,7 @@ impl ElectionService {
             success: vec![change],
             failure: Vec::new(),
         };
-        let (revision, done) = txn_done(&self.member, txn).await?;
+        let (revision, done) = txn_on_behalf(&self.member, shown, txn).await?;
         Ok((revision, done.succeeded))
     }
 
@@ -66,7 +67,12 @@ impl ElectionService {
         self.member.permit(&Shown::by(request), may)
     }
 
-    async fn proclaim_as(&self, leader: pb::LeaderKey, value: Bytes) -> Result<Revision, Status> {
+    async fn proclaim_as(
+        &self,
+        shown: &Shown,
+        leader: pb::LeaderKey,
+        value: Bytes,
+    ) -> Result<Revision, Status> {
         let lease = LeaseId(leader.lease);
         let put = Op::Put(PutRequest {
             key: leader.key.clone(),
@@ -75,7 +81,7 @@ impl ElectionService {
             lease: (lease != LeaseId::NONE).then_some(lease),
             wants_prev: false,
         });
-        match self.as_leader(leader.key, leader.rev, put).await? {
+        match self.as_leader(shown, leader.key, leader.rev, put).await? {
             (revision, true) => Ok(revision),
             (_, false) => Err(not_leader()),
         }
@@ -103,10 +109,11 @@ impl pb::election_server::Election for ElectionService {
             .enter(&request, request.get_ref().encoded_len())?;
         let keys = Keys::prefix(prefix(&request.get_ref().name));
         member.permit_keys(&request, &keys)?;
+        let shown = Shown::by(&request);
         let request = request.into_inner();
-        let place = Place::of(member, &request.name, request.lease).await?;
+        let place = Place::of(member, &shown, &request.name, request.lease).await?;
         let mut exit = self.exits.watch_over(member, &place);
-        let joined = place.join(member, request.value.clone()).await?;
+        let joined = place.join(member, &shown, request.value.clone()).await?;
         exit.created = Some(joined.created);
         let leader = pb::LeaderKey {
             name: request.name,
@@ -115,7 +122,8 @@ impl pb::election_server::Election for ElectionService {
             lease: place.lease.0,
         };
         if joined.found.is_some_and(|found| found != request.value) {
-            self.proclaim_as(leader.clone(), request.value).await?;
+            let proclaimed = self.proclaim_as(&shown, leader.clone(), request.value);
+            proclaimed.await?;
         }
         // To wait is no work: others may ask meanwhile.
         drop(pass);
@@ -141,9 +149,10 @@ impl pb::election_server::Election for ElectionService {
         let length = request.get_ref().encoded_len();
         let _pass = self.member.gate.enter(&request, length)?;
         self.permit_leader(&request, request.get_ref().leader.as_ref())?;
+        let shown = Shown::by(&request);
         let request = request.into_inner();
         let leader = leader(request.leader)?;
-        let revision = self.proclaim_as(leader, request.value).await?;
+        let revision = self.proclaim_as(&shown, leader, request.value).await?;
         Ok(Response::new(pb::ProclaimResponse {
             header: Some(self.member.header(revision)),
         }))
@@ -188,13 +197,15 @@ impl pb::election_server::Election for ElectionService {
         let length = request.get_ref().encoded_len();
         let _pass = self.member.gate.enter(&request, length)?;
         self.permit_leader(&request, request.get_ref().leader.as_ref())?;
+        let shown = Shown::by(&request);
         let leader = leader(request.into_inner().leader)?;
         let delete = Op::Delete(DeleteRequest {
             keys: Keys::One(leader.key.clone()),
             wants_prev: false,
         });
         // Who does not lead any more has nothing to give up.
-        let (revision, _) = self.as_leader(leader.key, leader.rev, delete).await?;
+        let resigned = self.as_leader(&shown, leader.key, leader.rev, delete);
+        let (revision, _) = resigned.await?;
         Ok(Response::new(pb::ResignResponse {
             header: Some(self.member.header(revision)),
         }))

@@ -18,7 +18,7 @@ use super::convert::{self, Bounds};
 use super::error;
 use crate::pb::etcdserverpb as pb;
 use crate::server::auth::Shown;
-use crate::server::member::Shared;
+use crate::server::member::{Member, Shared};
 
 /// Ranges that may be longer than this are read where a task may block.
 const INLINE_KEYS_MAX: u64 = 64;
@@ -79,7 +79,7 @@ async fn find_by(
 }
 
 /// The session that a request belongs to, if its client wants it done once.
-fn session(metadata: &MetadataMap) -> Result<Option<Session>, Status> {
+fn session(member: &Member, metadata: &MetadataMap) -> Result<Option<Session>, Status> {
     let number = |name: &str| -> Result<Option<u64>, Status> {
         let Some(value) = metadata.get(name) else {
             return Ok(None);
@@ -89,7 +89,10 @@ fn session(metadata: &MetadataMap) -> Result<Option<Session>, Status> {
         number.map(Some).ok_or_else(bad)
     };
     match (number("raft-client-id")?, number("raft-sequence")?) {
-        (Some(client), Some(sequence)) => Ok(Some(Session { client, sequence })),
+        (Some(client), Some(sequence)) => {
+            member.check_sessions()?;
+            Ok(Some(Session { client, sequence }))
+        }
         (None, None) => Ok(None),
         (Some(_), None) | (None, Some(_)) => Err(Status::invalid_argument(
             "raft-client-id and raft-sequence go together",
@@ -137,7 +140,10 @@ impl pb::kv_server::Kv for KvService {
             .member
             .gate
             .enter(&request, request.get_ref().encoded_len())?;
-        let (shown, session) = (Shown::by(&request), session(request.metadata())?);
+        let (shown, session) = (
+            Shown::by(&request),
+            session(&self.member, request.metadata())?,
+        );
         let put = convert::put(request.into_inner(), self.bounds())?;
         let call = |kv: Kv, put| async move {
             match session {
@@ -160,7 +166,10 @@ impl pb::kv_server::Kv for KvService {
             .member
             .gate
             .enter(&request, request.get_ref().encoded_len())?;
-        let (shown, session) = (Shown::by(&request), session(request.metadata())?);
+        let (shown, session) = (
+            Shown::by(&request),
+            session(&self.member, request.metadata())?,
+        );
         let delete = convert::delete(request.into_inner())?;
         let call = |kv: Kv, delete| async move {
             match session {
@@ -183,7 +192,10 @@ impl pb::kv_server::Kv for KvService {
             .member
             .gate
             .enter(&request, request.get_ref().encoded_len())?;
-        let (shown, session) = (Shown::by(&request), session(request.metadata())?);
+        let (shown, session) = (
+            Shown::by(&request),
+            session(&self.member, request.metadata())?,
+        );
         let txn = convert::txn(request.into_inner(), self.bounds())?;
         let call = |kv: Kv, txn| async move {
             match session {

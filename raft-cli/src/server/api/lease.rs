@@ -169,8 +169,10 @@ impl pb::lease_server::Lease for LeaseService {
     ) -> Result<Response<Self::LeaseKeepAliveStream>, Status> {
         let _pass = self.member.gate.enter(&request, 0)?;
         self.member.permit_anybody(&request)?;
-        let (metadata, _, requests) = request.into_parts();
-        Ok(Response::new(self.keep_alive(&metadata, requests)?))
+        let metadata = self.member.introduced(&request)?;
+        Ok(Response::new(
+            self.keep_alive(&metadata, request.into_inner())?,
+        ))
     }
 
     async fn lease_time_to_live(
@@ -180,7 +182,8 @@ impl pb::lease_server::Lease for LeaseService {
         let _pass = self.member.gate.enter(&request, 0)?;
         self.member.permit_anybody(&request)?;
         let shown = Shown::by(&request);
-        let (metadata, _, asked) = request.into_parts();
+        let metadata = self.member.introduced(&request)?;
+        let asked = request.into_inner();
         let known = self.time_to_live(&metadata, asked).await?;
         let mut response = known.unwrap_or_else(|| pb::LeaseTimeToLiveResponse {
             id: asked.id,

@@ -45,10 +45,11 @@ impl pb::lock_server::Lock for LockService {
             .enter(&request, request.get_ref().encoded_len())?;
         let keys = Keys::prefix(queue::prefix(&request.get_ref().name));
         member.permit_keys(&request, &keys)?;
+        let shown = Shown::by(&request);
         let request = request.into_inner();
-        let place = Place::of(member, &request.name, request.lease).await?;
+        let place = Place::of(member, &shown, &request.name, request.lease).await?;
         let mut exit = self.exits.watch_over(member, &place);
-        let joined = place.join(member, Bytes::new()).await?;
+        let joined = place.join(member, &shown, Bytes::new()).await?;
         exit.created = Some(joined.created);
         // To wait is no work: others may ask meanwhile.
         drop(pass);

@@ -14,7 +14,7 @@ use raft_kv::request::{
 };
 use raft_kv::response::{Response, TxnResponse};
 use raft_kv::watch::{CancelReason, Wanted, WatchItem, WatchRequest, Watcher};
-use raft_kv::{KeyValue, Keys, LeaseId, Revision};
+use raft_kv::{KeyValue, Keys, Kv, LeaseId, Revision};
 use tokio::runtime::Handle;
 use tokio::task::JoinSet;
 use tonic::Status;
@@ -22,6 +22,7 @@ use tonic::Status;
 use super::convert::{self, Bounds};
 use super::error;
 use crate::pb::etcdserverpb as pb;
+use crate::server::auth::Shown;
 use crate::server::leadership::stopped;
 use crate::server::member::{Member, Shared};
 
@@ -72,14 +73,16 @@ impl From<Status> for Unmet {
 
 impl Place {
     /// The place of a lease in the queue of this name.
-    pub(super) async fn of(member: &Member, name: &[u8], lease: i64) -> Result<Self, Status> {
+    pub(super) async fn of(
+        member: &Member,
+        shown: &Shown,
+        name: &[u8],
+        lease: i64,
+    ) -> Result<Self, Status> {
         let lease = match LeaseId(lease) {
             LeaseId::NONE => {
-                let granted = member
-                    .kv_permitted()?
-                    .grant(LeaseId::NONE, LEASE_TTL_S)
-                    .await;
-                granted.map_err(|refused| error::status(&refused))?.1
+                let grant = |kv: Kv, ttl_s| async move { kv.grant(LeaseId::NONE, ttl_s).await };
+                member.on_behalf(shown, LEASE_TTL_S, grant).await?.1
             }
             lease => lease,
         };
@@ -95,8 +98,14 @@ impl Place {
         })
     }
 
-    /// Joins the queue, with this to say; or finds that it stands there already.
-    pub(super) async fn join(&self, member: &Member, value: Bytes) -> Result<Joined, Status> {
+    /// Joins the queue, with this to say; or finds that it stands there already. On behalf of who
+    /// asks: the lease may be another's.
+    pub(super) async fn join(
+        &self,
+        member: &Member,
+        shown: &Shown,
+        value: Bytes,
+    ) -> Result<Joined, Status> {
         let put = pb::PutRequest {
             key: self.key.clone(),
             value,
@@ -112,7 +121,7 @@ impl Place {
             success: vec![put, first.clone()],
             failure: vec![own, first],
         };
-        let (revision, done) = txn_done(member, txn).await?;
+        let (revision, done) = txn_on_behalf(member, shown, txn).await?;
         let [own, first] = kvs(done.responses)?;
         let first = first.map(|first| first.create_revision);
         let (created, found) = match own {
@@ -214,6 +223,16 @@ pub(super) async fn txn_done(
 ) -> Result<(Revision, TxnResponse), Status> {
     let done = member.kv_permitted()?.txn(txn).await;
     done.map_err(|refused| error::status(&refused))
+}
+
+/// The same on behalf of whoever asks.
+pub(super) async fn txn_on_behalf(
+    member: &Member,
+    shown: &Shown,
+    txn: TxnRequest,
+) -> Result<(Revision, TxnResponse), Status> {
+    let call = |kv: Kv, txn| async move { kv.txn(txn).await };
+    member.on_behalf(shown, txn, call).await
 }
 
 /// Watches what happens to some keys.

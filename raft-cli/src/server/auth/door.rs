@@ -7,6 +7,7 @@ use raft_core::Consistency;
 use raft_kv::auth::ROOT;
 use raft_kv::service::Asker;
 use raft_kv::{Auth, Keys, Kv, KvError, Refusal};
+use tonic::metadata::MetadataMap;
 use tonic::{Request, Status};
 
 use super::Shown;
@@ -35,6 +36,26 @@ impl Member {
             user,
             auth_revision: auth.revision(),
         }))
+    }
+
+    /// What a request shows of who asks, to be shown by this member in turn: a certificate is that
+    /// of a connection, and can't be passed on; a token for whom it names can.
+    ///
+    /// # Errors
+    /// When it can't be read who is known.
+    pub(crate) fn introduced<T>(&self, request: &Request<T>) -> Result<MetadataMap, Status> {
+        let mut metadata = request.metadata().clone();
+        let shown = Shown::by(request);
+        if !self.kv.is_auth_enabled() || shown.has_token() {
+            return Ok(metadata);
+        }
+        let auth = self.kv.auth().map_err(|broken| error::broken(&broken))?;
+        let user = self.users.user(&auth, &shown).map_err(error::refused)?;
+        let token = user.and_then(|user| self.users.token(&auth, &user).parse().ok());
+        if let Some(token) = token {
+            metadata.insert("token", token);
+        }
+        Ok(metadata)
     }
 
     /// The store on behalf of the administrator: for what takes several steps, and was permitted to
@@ -79,6 +100,18 @@ impl Member {
     /// Whether who asks may do what concerns the cluster, or all of the store.
     pub(crate) fn permit_administrator<T>(&self, request: &Request<T>) -> Result<(), Status> {
         self.permit(&Shown::by(request), Auth::may_administer)
+    }
+
+    /// Whether sessions are let in. A session belongs to no user: whoever guesses its number would
+    /// be told what it was answered last, and could use up what its client does next.
+    pub(crate) fn check_sessions(&self) -> Result<(), Status> {
+        if self.kv.is_auth_enabled() {
+            return Err(Status::failed_precondition(
+                "sessions can't be used while users are enabled: leave raft-client-id and \
+                 raft-sequence away",
+            ));
+        }
+        Ok(())
     }
 
     /// Whether it is known who asks.

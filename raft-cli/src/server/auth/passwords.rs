@@ -1,6 +1,8 @@
 //! Hashes of passwords. They take long to make, which is their purpose: so only a few are made at
 //! one time, where a task may block, and who would have to wait for too many is refused.
 
+use std::sync::Arc;
+
 use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
 
@@ -12,8 +14,8 @@ const WAITING_MAX: usize = 64;
 /// Makes and checks hashes of passwords.
 pub(crate) struct Passwords {
     cost: u32,
-    waiting: Semaphore,
-    running: Semaphore,
+    waiting: Arc<Semaphore>,
+    running: Arc<Semaphore>,
 }
 
 /// Why there is no hash.
@@ -35,8 +37,8 @@ impl Passwords {
         let at_once = (processors / 2).clamp(1, AT_ONCE_MAX);
         Self {
             cost,
-            waiting: Semaphore::new(at_once + WAITING_MAX),
-            running: Semaphore::new(at_once),
+            waiting: Arc::new(Semaphore::new(at_once + WAITING_MAX)),
+            running: Arc::new(Semaphore::new(at_once)),
         }
     }
 
@@ -66,12 +68,15 @@ impl Passwords {
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, PasswordError> {
         let too_many = |_| PasswordError::TooMany;
-        let _place = self.waiting.try_acquire().map_err(too_many)?;
-        let _turn = self
-            .running
-            .acquire()
-            .await
-            .map_err(|_| PasswordError::TooMany)?;
+        let place = Arc::clone(&self.waiting).try_acquire_owned();
+        let place = place.map_err(too_many)?;
+        let turn = Arc::clone(&self.running).acquire_owned().await;
+        let turn = turn.map_err(|_| PasswordError::TooMany)?;
+        // Both are held by the work: who asks may go away while it goes on.
+        let work = move || {
+            let _held = (place, turn);
+            work()
+        };
         // It ends with the runtime alone, which asks for nothing any more.
         spawn_blocking(work)
             .await
@@ -119,6 +124,35 @@ mod tests {
         let passwords = Passwords::new(COST);
         let long = "a".repeat(73);
         assert_eq!(passwords.hash(long).await, Err(PasswordError::Unfit));
+    }
+
+    #[tokio::test]
+    async fn who_goes_away_makes_no_room_before_the_work_is_done() {
+        let passwords = Passwords::new(COST);
+        let free = (
+            passwords.waiting.available_permits(),
+            passwords.running.available_permits(),
+        );
+        let (begun, has_begun) = std::sync::mpsc::channel();
+        let (end, is_to_end) = std::sync::mpsc::channel::<()>();
+        let work = passwords.run(move || {
+            begun.send(()).expect("somebody waits");
+            is_to_end.recv()
+        });
+        let gone = tokio::time::timeout(std::time::Duration::from_millis(50), work).await;
+        assert!(gone.is_err(), "it waits for its end");
+        has_begun.recv().expect("it runs");
+        let held = (
+            passwords.waiting.available_permits() + 1,
+            passwords.running.available_permits() + 1,
+        );
+        assert_eq!(held, free);
+        end.send(()).expect("it still runs");
+        let _turn = passwords
+            .running
+            .acquire_many(u32::try_from(free.1).expect("few"))
+            .await;
+        assert_eq!(passwords.waiting.available_permits(), free.0);
     }
 
     #[tokio::test]

@@ -64,6 +64,11 @@ fn a_token_goes_before_a_certificate_which_counts_only_where_all_show_one() {
     assert_eq!(user(true, &token("abcdefghijklmnop.12")), INVALID);
     assert_eq!(user(true, &by_name), is("bob"));
     assert_eq!(user(false, &by_name), Ok(None));
+    let of_nobody = Shown {
+        token: None,
+        common_name: Some("carl".into()),
+    };
+    assert_eq!(user(true, &of_nobody), Ok(None), "no user is called so");
     assert_eq!(user(true, &Shown::default()), Ok(None));
 }
 

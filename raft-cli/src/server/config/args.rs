@@ -71,7 +71,7 @@ impl ServerArgs {
             out.bytes(print::print(&settled.merged).as_bytes())?;
         }
         for warning in &settled.config.warnings {
-            eprintln!("Warning: {warning}");
+            crate::out::say(format_args!("Warning: {warning}"));
         }
         let mut errors = settled.errors;
         if question == Question::Check {

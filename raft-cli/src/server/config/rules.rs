@@ -12,6 +12,8 @@ use crate::server::logging;
 const HEARTBEATS_MIN: u32 = 5;
 /// etcd's.
 const ELECTION_TIMEOUT_MAX: Duration = Duration::from_secs(50);
+/// Three quarters of the longest frame between members.
+const REQUEST_BYTES_MAX: usize = 24 << 20;
 /// etcd's: above this, requests hold each other up.
 const REQUEST_BYTES_ADVISED: usize = 10 << 20;
 
@@ -293,7 +295,12 @@ fn check_limits(reader: &mut Reader<'_>, config: &ServerConfig, warnings: &mut V
             reader.refuse(name, what);
         }
     }
-    if one > REQUEST_BYTES_ADVISED {
+    if one > REQUEST_BYTES_MAX {
+        let what = format!(
+            "{one} is too much: members pass on no more than {REQUEST_BYTES_MAX} bytes as one"
+        );
+        reader.refuse("max-request-bytes", what);
+    } else if one > REQUEST_BYTES_ADVISED {
         let called = reader.merged.called("max-request-bytes");
         warnings.push(format!(
             "{called}: {one} is much; requests of up to {REQUEST_BYTES_ADVISED} bytes are advised"

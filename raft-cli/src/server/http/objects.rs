@@ -10,6 +10,12 @@ use super::method::Malformed;
 pub(super) struct Objects {
     waiting: BytesMut,
     bytes_max: usize,
+    /// How much of it was looked at, and what that has opened: each byte is looked at once, however
+    /// small the pieces are that it comes in.
+    looked_at: usize,
+    depth: usize,
+    is_in_text: bool,
+    is_escaped: bool,
 }
 
 impl Objects {
@@ -18,6 +24,10 @@ impl Objects {
         Self {
             waiting: BytesMut::new(),
             bytes_max,
+            looked_at: 0,
+            depth: 0,
+            is_in_text: false,
+            is_escaped: false,
         }
     }
 
@@ -28,21 +38,43 @@ impl Objects {
 
     /// The next object, if it is there as a whole.
     pub(super) fn take(&mut self) -> Result<Option<Bytes>, Malformed> {
-        let space = self.waiting.len() - self.waiting.trim_ascii_start().len();
-        self.waiting.advance(space);
-        let mut values =
-            serde_json::Deserializer::from_slice(&self.waiting).into_iter::<IgnoredAny>();
-        match values.next() {
-            Some(Ok(IgnoredAny)) => {
-                let end = values.byte_offset();
-                Ok(Some(self.waiting.split_to(end).freeze()))
-            }
-            Some(Err(error)) if !error.is_eof() => Err(error.into()),
-            Some(Err(_)) if self.waiting.len() > self.bytes_max => {
-                Err(Malformed("a request is too large".to_owned()))
-            }
-            Some(Err(_)) | None => Ok(None),
+        if self.depth == 0 {
+            let space = self.waiting.len() - self.waiting.trim_ascii_start().len();
+            self.waiting.advance(space);
         }
+        let Some(end) = self.end()? else {
+            return match self.waiting.len() > self.bytes_max {
+                true => Err(Malformed("a request is too large".to_owned())),
+                false => Ok(None),
+            };
+        };
+        self.looked_at = 0;
+        let object = self.waiting.split_to(end).freeze();
+        serde_json::from_slice::<IgnoredAny>(&object)?;
+        Ok(Some(object))
+    }
+
+    /// Where the first object ends, as far as brackets tell.
+    fn end(&mut self) -> Result<Option<usize>, Malformed> {
+        while let Some(byte) = self.waiting.get(self.looked_at) {
+            self.looked_at += 1;
+            match byte {
+                _ if self.is_escaped => self.is_escaped = false,
+                b'\\' if self.is_in_text => self.is_escaped = true,
+                b'"' => self.is_in_text = !self.is_in_text,
+                _ if self.is_in_text => {}
+                b'{' | b'[' => self.depth += 1,
+                b'}' | b']' => self.depth = self.depth.saturating_sub(1),
+                _ => {}
+            }
+            if self.depth == 0 {
+                return match byte {
+                    b'}' | b']' => Ok(Some(self.looked_at)),
+                    _ => Err(Malformed("a request is no object".to_owned())),
+                };
+            }
+        }
+        Ok(None)
     }
 
     /// Nothing more comes: whether something was left half-way.
@@ -78,9 +110,11 @@ mod tests {
         let mut objects = Objects::new(4);
         objects.push(b"{\"a\":");
         assert!(objects.take().is_err(), "too long by now");
-        let mut objects = Objects::new(64);
-        objects.push(b"{]");
-        assert!(objects.take().is_err());
+        for nonsense in [&b"{]"[..], b"]", b"1 {}", b"\"{\"", b"{\"a\" 1}"] {
+            let mut objects = Objects::new(64);
+            objects.push(nonsense);
+            assert!(objects.take().is_err(), "{}", nonsense.escape_ascii());
+        }
         let mut objects = Objects::new(64);
         objects.push(b"{\"a\":");
         assert!(objects.take().expect("may come").is_none());

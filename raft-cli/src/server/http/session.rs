@@ -38,6 +38,7 @@ async fn open_session(member: &Shared, request: Request) -> Result<u64, Status> 
     *request.extensions_mut() = parts.extensions;
     let _pass = member.gate.enter(&request, 0)?;
     member.permit_anybody(&request)?;
+    member.check_sessions()?;
     let opened = member.kv.open_session().await;
     opened.map_err(|refused| error::status(&refused))
 }

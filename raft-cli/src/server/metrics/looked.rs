@@ -1,5 +1,8 @@
 //! The metrics that are taken from a member's report when somebody looks. It counts nothing itself.
 
+use std::sync::atomic::AtomicU64;
+use std::time::Duration;
+
 use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
@@ -184,11 +187,11 @@ fn seconds(report: &MemberReport) -> Vec<Row<f64>> {
         (
             "raft_uptime_seconds",
             "For how long the member runs",
-            std::time::Duration::from_secs(report.uptime_s).as_secs_f64(),
+            Duration::from_secs(report.uptime_s).as_secs_f64(),
         ),
     ];
     if let Some(expiry) = expiry.min() {
-        let magnitude = std::time::Duration::from_secs(expiry.unsigned_abs()).as_secs_f64();
+        let magnitude = Duration::from_secs(expiry.unsigned_abs()).as_secs_f64();
         rows.push((
             "raft_certificate_expiry_seconds",
             "When the first of the member's certificates ends to be good",
@@ -199,7 +202,7 @@ fn seconds(report: &MemberReport) -> Vec<Row<f64>> {
 }
 
 fn of_millis(millis: u64) -> f64 {
-    std::time::Duration::from_millis(millis).as_secs_f64()
+    Duration::from_millis(millis).as_secs_f64()
 }
 
 fn counters(report: &MemberReport) -> Vec<Row<u64>> {
@@ -272,7 +275,7 @@ fn counters(report: &MemberReport) -> Vec<Row<u64>> {
 /// What a leader sees of each follower.
 fn peers(report: &MemberReport, registry: &mut Registry) {
     type Of = fn(&PeerReport) -> u64;
-    let looks: [(&str, &str, Of); 4] = [
+    let looks: [(&str, &str, Of); 3] = [
         (
             "raft_peer_lag_entries",
             "Entries it is not known to hold",
@@ -282,11 +285,6 @@ fn peers(report: &MemberReport, registry: &mut Registry) {
             "raft_peer_match_index",
             "What it is known to hold",
             |peer| peer.matched,
-        ),
-        (
-            "raft_peer_silent_milliseconds",
-            "How long ago it was heard from",
-            |peer| peer.silent_ms,
         ),
         (
             "raft_peer_fetches_snapshot",
@@ -303,6 +301,16 @@ fn peers(report: &MemberReport, registry: &mut Registry) {
         }
         registry.register(name, help, family);
     }
+    let silences = Family::<Labels, Gauge<f64, AtomicU64>>::default();
+    for peer in &report.peers {
+        let labels = vec![("To", peer.id.clone())];
+        let silent_for = Duration::from_millis(peer.silent_ms);
+        silences
+            .get_or_create(&labels)
+            .set(silent_for.as_secs_f64());
+    }
+    let help = "How long ago it was heard from";
+    registry.register("raft_peer_silent_seconds", help, silences);
 }
 
 fn alarms(report: &MemberReport, registry: &mut Registry) {

@@ -110,6 +110,16 @@ fn the_url_in_the_initial_cluster_is_the_one_that_is_advertised() {
 }
 
 #[test]
+fn requests_fit_into_a_frame_between_members() {
+    let limit = "max-request-bytes";
+    check(&[(limit, "25165824")], &[]);
+    check(
+        &[(limit, "25165825")],
+        &["members pass on no more than 25165824"],
+    );
+}
+
+#[test]
 fn founders_have_one_name_and_one_url_each() {
     let check = |founders, expected: &[&str]| {
         check(&[("name", "n1"), ("initial-cluster", founders)], expected);
