@@ -52,6 +52,29 @@ impl ClusterService {
         change(&self.member, changes, BUSY_PATIENCE).await
     }
 
+    /// Makes a learner a voter, if it is about as far as the others.
+    async fn promote(&self, id: NodeId, learner: RaftMember) -> Result<(), Status> {
+        let until = Instant::now() + BUSY_PATIENCE;
+        loop {
+            let change = vec![MemberChange::Voter(id, learner.clone())];
+            let promotion = self.member.node().change_membership(change, None);
+            match timeout(READY_PATIENCE, promotion).await {
+                Ok(Ok(_)) => return Ok(()),
+                // Somebody else's goes before, and is not ours to take back.
+                Ok(Err(ChangeRefused::Impossible(ChangeError::InProgress)))
+                    if Instant::now() < until => {}
+                Ok(Err(refused)) => return Err(error::change(&refused)),
+                Err(_) => {
+                    self.member.node().abort_membership_change();
+                    return Err(Status::failed_precondition(
+                        "etcdserver: can only promote a learner member which is in sync with leader",
+                    ));
+                }
+            }
+            sleep(PAUSE).await;
+        }
+    }
+
     /// Has a newcomer added, and goes on until it is a voter. Returns once it is a member.
     async fn add_voter(&self, id: NodeId, changes: Vec<MemberChange>) -> Result<(), Status> {
         let mut watch = self.member.node().watch_status();
@@ -293,17 +316,7 @@ impl pb::cluster_server::Cluster for ClusterService {
                 "etcdserver: can only promote a learner member",
             ));
         }
-        let promotion = self.change(vec![MemberChange::Voter(id, known)]);
-        match timeout(READY_PATIENCE, promotion).await {
-            Ok(Ok(_)) => {}
-            Ok(Err(refused)) => return Err(error::change(&refused)),
-            Err(_) => {
-                self.member.node().abort_membership_change();
-                return Err(Status::failed_precondition(
-                    "etcdserver: can only promote a learner member which is in sync with leader",
-                ));
-            }
-        }
+        self.promote(id, known).await?;
         Ok(Response::new(pb::MemberPromoteResponse {
             header: Some(self.member.header_now()),
             members: list(&self.member)?,

@@ -56,13 +56,13 @@ fn a_token_goes_before_a_certificate_which_counts_only_where_all_show_one() {
     let ann = users(true).token(&auth, "ann");
     let by_name = Shown {
         token: None,
-        common_name: Some("bob".into()),
+        common_name: Some("ann".into()),
     };
     let user = |is_trusted: bool, shown: &Shown| users(is_trusted).user(&auth, shown);
     let is = |name: &str| Ok(Some(name.to_owned()));
     assert_eq!(user(true, &token(&ann)), is("ann"));
     assert_eq!(user(true, &token("abcdefghijklmnop.12")), INVALID);
-    assert_eq!(user(true, &by_name), is("bob"));
+    assert_eq!(user(true, &by_name), is("ann"));
     assert_eq!(user(false, &by_name), Ok(None));
     let of_nobody = Shown {
         token: None,
