@@ -10,7 +10,7 @@ use clap::{Parser, Subcommand};
 use crate::client::{self, ClientVerb};
 use crate::exit::Exit;
 use crate::ops;
-use crate::out::Out;
+use crate::out::{Out, say};
 use crate::server;
 
 /// A replicated key-value store that etcd's clients speak to: the server and its client.
@@ -66,7 +66,7 @@ impl Cli {
         match done {
             Ok(()) => ExitCode::SUCCESS,
             Err(exit) => {
-                crate::out::say(format_args!("Error: {exit}"));
+                say(format_args!("Error: {exit}"));
                 ExitCode::from(exit)
             }
         }

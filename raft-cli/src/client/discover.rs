@@ -6,6 +6,7 @@ use tokio::runtime;
 
 use super::endpoint::Endpoint;
 use crate::exit::Exit;
+use crate::out::say;
 
 /// Where services of `domain` are that clients may speak to: those with TLS in front, and those
 /// without it if they are wanted.
@@ -40,7 +41,7 @@ fn look_up(
                     let host = service.host.trim_end_matches('.');
                     let text = format!("{scheme}://{host}:{}", service.port);
                     if scheme == "http" && !are_plain_wanted {
-                        crate::out::say(format_args!(
+                        say(format_args!(
                             "ignoring discovered insecure endpoint \"{text}\""
                         ));
                         continue;

@@ -17,6 +17,7 @@ use super::output::{Hash, Health, Standing};
 use super::range::bad;
 use super::services;
 use crate::exit::Exit;
+use crate::out::say;
 use crate::pb::etcdserverpb::alarm_request::AlarmAction;
 use crate::pb::etcdserverpb::{
     AlarmRequest, AlarmResponse, AlarmType, DefragmentRequest, HashKvRequest, MemberListRequest,
@@ -172,7 +173,7 @@ async fn status(context: &mut Context, each: Vec<Settings>) -> Result<(), Exit> 
         match status {
             Ok(status) => all.push(Standing { endpoint, status }),
             Err(error) => {
-                crate::out::say(format_args!(
+                say(format_args!(
                     "Failed to get the status of endpoint {endpoint} ({error})"
                 ));
                 failure = Some(error);
@@ -191,7 +192,7 @@ async fn hashkv(context: &mut Context, each: Vec<Settings>, rev: i64) -> Result<
         match hash_of(settings, rev).await {
             Ok(hash) => all.push(Hash { endpoint, hash }),
             Err(error) => {
-                crate::out::say(format_args!(
+                say(format_args!(
                     "Failed to get the hash of endpoint {endpoint} ({error})"
                 ));
                 failure = Some(error);
@@ -238,7 +239,7 @@ impl Verb for DefragArgs {
                     "Finished defragmenting etcd member[{endpoint}]. took {took}"
                 ))?,
                 Err(error) => {
-                    crate::out::say(format_args!(
+                    say(format_args!(
                         "Failed to defragment etcd member[{endpoint}]. took {took}. ({error})"
                     ));
                     failure = Some(error);

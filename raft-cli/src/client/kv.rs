@@ -14,6 +14,7 @@ use super::output::{Format, quoted};
 use super::range::{Extent, bad, bytes, range};
 use super::services;
 use crate::exit::Exit;
+use crate::out::say;
 use crate::pb::etcdserverpb::range_request::{SortOrder, SortTarget};
 use crate::pb::etcdserverpb::{CompactionRequest, DeleteRangeRequest, PutRequest, RangeRequest};
 
@@ -292,7 +293,7 @@ impl Verb for DelArgs {
         let request = self.request()?;
         if is_dangerous {
             let (key, end) = (quoted(&request.key), quoted(&request.range_end));
-            crate::out::say(format_args!(
+            say(format_args!(
                 "Warning: Keys between {key} and {end} will be deleted. Please interrupt the \
                  command within next 2 seconds to cancel. You can provide `--range` flag to \
                  avoid the delay."

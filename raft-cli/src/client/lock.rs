@@ -16,6 +16,7 @@ use super::context::{Context, Verb};
 use super::queue::{Session, exactly, get, prefix_of};
 use super::range::bytes;
 use crate::exit::Exit;
+use crate::out::say;
 
 /// Take a lock, and hold it while a command runs or until interrupted.
 #[derive(Debug, Args)]
@@ -48,7 +49,7 @@ impl Verb for LockArgs {
         match status {
             // As if the command had been run without us.
             Some(status) if !status.success() => {
-                crate::out::say(format_args!("Error: {status}"));
+                say(format_args!("Error: {status}"));
                 process::exit(code_of(status));
             }
             Some(_) | None => Ok(()),
@@ -109,7 +110,7 @@ async fn run(
     let (status, lost) = tokio::select! {
         status = &mut running => (status, None),
         lost = session.keep() => {
-            crate::out::say(format_args!("Error: the lock is lost while the command runs: {lost}"));
+            say(format_args!("Error: the lock is lost while the command runs: {lost}"));
             (running.await, Some(lost))
         }
     };

@@ -19,6 +19,7 @@ use super::range::{Extent, bad, bytes, range};
 use super::watcher::Watcher;
 use super::words::words;
 use crate::exit::Exit;
+use crate::out::say;
 use crate::pb::etcdserverpb::{WatchCreateRequest, WatchResponse};
 
 /// Print what happens to keys.
@@ -114,7 +115,7 @@ async fn show(
     command: &[OsString],
 ) -> Result<(), Exit> {
     if answer.canceled {
-        crate::out::say(format_args!("watch was canceled ({})", reason(answer)));
+        say(format_args!("watch was canceled ({})", reason(answer)));
     }
     let revision = answer.header.map_or(0, |header| header.revision);
     let is_progress = answer.events.is_empty()
@@ -198,7 +199,7 @@ async fn interactive(context: &mut Context, client: &Arc<Client>) -> Result<(), 
                             let watcher = Watcher::new(Arc::clone(client), create);
                             tokio::spawn(pass_on(watcher, asked, sender.clone(), args.command));
                         }
-                        Err(error) => crate::out::say(format_args!("Invalid command {line} ({error})")),
+                        Err(error) => say(format_args!("Invalid command {line} ({error})")),
                     },
                     Typed::Progress => {
                         // Who was asked and has not answered need not be asked again.
@@ -206,7 +207,7 @@ async fn interactive(context: &mut Context, client: &Arc<Client>) -> Result<(), 
                             !matches!(ask.try_send(()), Err(mpsc::error::TrySendError::Closed(())))
                         });
                     }
-                    Typed::Nonsense(why) => crate::out::say(format_args!("Invalid command {line} ({why})")),
+                    Typed::Nonsense(why) => say(format_args!("Invalid command {line} ({why})")),
                 }
             }
         }

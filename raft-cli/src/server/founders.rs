@@ -72,8 +72,8 @@ where
                 }
                 let all = addresses.join(", ");
                 format!(
-                    "the SRV records of {name} name {all}, and not {own}: write this member down, or \
-                     give --initial-advertise-peer-urls as it is written there"
+                    "the SRV records of {name} name {all}, and not {own}: write this member down, \
+                     or give --initial-advertise-peer-urls as it is written there"
                 )
             }
             Err(error) => format!("the SRV records of {name} can't be had: {error}"),

@@ -210,8 +210,9 @@ fn check_new(dir: &Path) -> Result<()> {
     };
     let dir = dir.display();
     bail!(
-        "{dir} holds `{found}`, but no {IDENTITY}: it was not made to the end. If `snapshot restore` \
-         or `recover` was interrupted, remove {dir} and do that again; else put {IDENTITY} back"
+        "{dir} holds `{found}`, but no {IDENTITY}: it was not made to the end. If `snapshot \
+         restore` or `recover` was interrupted, remove {dir} and do that again; else put \
+         {IDENTITY} back"
     )
 }
 

@@ -5,6 +5,7 @@ use super::json::{self, Json};
 use super::table::Rows;
 use super::{Format, Printer, unsupported};
 use crate::exit::Exit;
+use crate::out::say;
 use crate::pb::etcdserverpb::{
     AlarmResponse, AlarmType, HashKvResponse, MoveLeaderResponse, StatusResponse,
 };
@@ -66,7 +67,7 @@ impl Printer {
                     "{endpoint} is healthy: successfully committed proposal: took = {took}"
                 ))?,
                 Some(error) => {
-                    crate::out::say(format_args!(
+                    say(format_args!(
                         "{endpoint} is unhealthy: failed to commit proposal: {error}"
                     ));
                 }

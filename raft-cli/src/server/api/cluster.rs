@@ -31,6 +31,9 @@ const READY_PATIENCE: Duration = Duration::from_secs(3);
 /// `MemberAdd` with this in its metadata puts the newcomer in the place of the member of this id.
 const REPLACES: &str = "raft-replaces";
 
+const NOT_IN_SYNC: &str =
+    "etcdserver: can only promote a learner member which is in sync with leader";
+
 /// The service of members.
 pub(crate) struct ClusterService {
     member: Shared,
@@ -66,9 +69,7 @@ impl ClusterService {
                 Ok(Err(refused)) => return Err(error::change(&refused)),
                 Err(_) => {
                     self.member.node().abort_membership_change();
-                    return Err(Status::failed_precondition(
-                        "etcdserver: can only promote a learner member which is in sync with leader",
-                    ));
+                    return Err(Status::failed_precondition(NOT_IN_SYNC));
                 }
             }
             sleep(PAUSE).await;

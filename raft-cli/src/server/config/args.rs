@@ -15,7 +15,7 @@ use super::reader::Reader;
 use super::table::{Fallback, Kind, SETTINGS, Setting};
 use super::{ServerConfig, build, check, follow, print, rules};
 use crate::exit::Exit;
-use crate::out::Out;
+use crate::out::{Out, say};
 use crate::server::home::Home;
 
 /// What somebody wrote on the command line.
@@ -71,7 +71,7 @@ impl ServerArgs {
             out.bytes(print::print(&settled.merged).as_bytes())?;
         }
         for warning in &settled.config.warnings {
-            crate::out::say(format_args!("Warning: {warning}"));
+            say(format_args!("Warning: {warning}"));
         }
         let mut errors = settled.errors;
         if question == Question::Check {

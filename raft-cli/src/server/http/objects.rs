@@ -43,10 +43,10 @@ impl Objects {
             self.waiting.advance(space);
         }
         let Some(end) = self.end()? else {
-            return match self.waiting.len() > self.bytes_max {
-                true => Err(Malformed("a request is too large".to_owned())),
-                false => Ok(None),
-            };
+            if self.waiting.len() > self.bytes_max {
+                return Err(Malformed("a request is too large".to_owned()));
+            }
+            return Ok(None);
         };
         self.looked_at = 0;
         let object = self.waiting.split_to(end).freeze();
