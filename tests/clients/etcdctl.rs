@@ -1,7 +1,8 @@
 //! Debian's `etcdctl`, through every verb that it has for this interface.
 //!
 //! Left out: `migrate`, which is about files of etcd 2; `snapshot status` and `snapshot restore`,
-//! which read etcd's own files; `check datascale`, which fills gigabytes.
+//! which read etcd's own files; `check datascale`, which fills gigabytes; `completion`, which asks
+//! nobody.
 
 use std::process::Command;
 
@@ -289,6 +290,43 @@ async fn operators_see_how_members_are() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_cluster_is_mirrored() {
+    let Some(mut ctl) = Ctl::start(1).await else {
+        return;
+    };
+    ctl.check("put a1 before", "OK\n");
+    // Onto itself, under another prefix. It takes no scheme before the destination.
+    let to = ctl.endpoints.replace("http://", "");
+    let mirror = format!("make-mirror --prefix=a --dest-prefix=b {to}");
+    let _mirror = Talking::start(&mut ctl.command(&mirror));
+    let arrives = |key: &str, value: &str| {
+        let expected = format!("{key}\n{value}\n");
+        let has_arrived = (0..100).any(|_| ctl.run(&format!("get {key}")).out == expected);
+        assert!(has_arrived, "{key} is mirrored");
+    };
+    arrives("b1", "before");
+    ctl.check("put a2 meanwhile", "OK\n");
+    arrives("b2", "meanwhile");
+    ctl.check("del a1", "1\n");
+    let is_gone = (0..100).any(|_| ctl.run("get b1").out.is_empty());
+    assert!(is_gone, "deletions are mirrored");
+    ctl.cluster.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_load_of_a_known_size_is_measured() {
+    let Some(mut ctl) = Ctl::start(1).await else {
+        return;
+    };
+    // It takes a minute. Whether the machine is fast enough for it is not asked here.
+    let said = ctl.run("check perf --load=s");
+    assert!(said.out.contains("Throughput"), "{said:?}");
+    assert!(said.out.contains("Slowest request took"), "{said:?}");
+    ctl.check("get --prefix /etcdctl-check-perf/", "");
+    ctl.cluster.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn users_do_what_their_roles_allow() {
     let Some(mut ctl) = Ctl::start(3).await else {
         return;
@@ -322,6 +360,12 @@ async fn users_do_what_their_roles_allow() {
     );
     ctl.shows("user revoke-role ann reader", "revoked from user ann");
     ctl.shows("user get ann", "User: ann");
+    let changed = &mut ctl.command("user passwd ann --interactive=false");
+    let changed = run(changed, "other\n");
+    assert!(changed.is_success, "{changed:?}");
+    ctl.user = Some("ann:pass");
+    ctl.refuses("get a", "authentication failed");
+    ctl.user = Some("root:secret");
     ctl.shows("role delete reader", "Role reader deleted");
     ctl.shows("user delete ann", "User ann deleted");
     ctl.check("role list", "");

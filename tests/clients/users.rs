@@ -8,7 +8,12 @@ use etcd_client::{
     PutOptions, Txn, TxnOp, WatchOptions,
 };
 
+use raft_cli::pb::etcdserverpb::auth_client::AuthClient;
+use raft_cli::pb::etcdserverpb::kv_client::KvClient;
+use raft_cli::pb::etcdserverpb::{AuthenticateRequest, PutRequest};
 use tokio::time::timeout;
+use tonic::Request;
+use tonic::transport::Endpoint;
 
 use crate::{cluster, endpoints};
 
@@ -51,6 +56,31 @@ fn denied<T: std::fmt::Debug>(what: &str, result: Result<T, Error>) {
         status.message().contains("permission denied"),
         "{what}: {status:?}"
     );
+}
+
+/// What a put is answered that the administrator sends under a session.
+async fn put_in_a_session(url: String) -> Result<(), tonic::Status> {
+    let endpoint = Endpoint::from_shared(url).expect("a URL");
+    let channel = endpoint.connect().await.expect("connects");
+    let root = AuthenticateRequest {
+        name: "root".to_owned(),
+        password: "secret".to_owned(),
+    };
+    let known = AuthClient::new(channel.clone()).authenticate(root).await?;
+    let mut put = Request::new(PutRequest {
+        key: "a1".into(),
+        ..PutRequest::default()
+    });
+    let shown = [
+        ("token", known.into_inner().token),
+        ("raft-client-id", "1".to_owned()),
+        ("raft-sequence", "1".to_owned()),
+    ];
+    for (name, value) in shown {
+        put.metadata_mut()
+            .insert(name, value.parse().expect("plain"));
+    }
+    KvClient::new(channel).put(put).await.map(drop)
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -129,6 +159,14 @@ async fn every_door_asks_who_it_is() {
     assert!(won.expect("she may").leader().is_some());
     denied("campaign", ann.campaign("b-office", "ann", lease).await);
     denied("leader", ann.leader("b-office").await);
+
+    // A session is nobody's, so it is not even the administrator's.
+    let refused = put_in_a_session(cluster.client_url(1)).await;
+    let refused = refused.expect_err("sessions are for when nobody is asked");
+    assert!(
+        refused.message().contains("sessions can't be used"),
+        "{refused:?}"
+    );
 
     // Everything else is root's.
     denied("users", ann.user_list().await);

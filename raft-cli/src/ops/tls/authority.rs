@@ -30,10 +30,8 @@ pub(super) struct Authority {
 /// What a certificate is shown for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Purpose {
-    /// By who listens.
-    Server,
-    /// At both ends.
-    Peer,
+    /// By a member, at both ends: members pass requests on to each other's client ports, too.
+    Member,
     /// By who connects.
     Client,
 }
@@ -91,8 +89,7 @@ impl Authority {
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
         params.extended_key_usages = match purpose {
             Purpose::Client => vec![ExtendedKeyUsagePurpose::ClientAuth],
-            // Members pass requests on to each other's client ports, with the server's certificate.
-            Purpose::Server | Purpose::Peer => vec![
+            Purpose::Member => vec![
                 ExtendedKeyUsagePurpose::ServerAuth,
                 ExtendedKeyUsagePurpose::ClientAuth,
             ],

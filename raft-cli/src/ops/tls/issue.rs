@@ -25,7 +25,7 @@ pub(super) fn issue(args: &GenArgs) -> Result<String, Exit> {
     // Whatever can't be signed is found out before anything is written.
     let signed = wanted.iter().map(|(name, purpose, holder)| {
         let hosts = match purpose {
-            Purpose::Server | Purpose::Peer => args.hosts.as_slice(),
+            Purpose::Member => args.hosts.as_slice(),
             Purpose::Client => &[],
         };
         let signed = authority.sign(*purpose, holder, hosts, args.days)?;
@@ -67,8 +67,8 @@ fn wanted(args: &GenArgs) -> Vec<(&'static str, Purpose, &str)> {
     let mut wanted = Vec::new();
     if let Some(host) = args.hosts.first() {
         let holder = args.name.as_ref().unwrap_or(host);
-        wanted.push(("server", Purpose::Server, holder.as_str()));
-        wanted.push(("peer", Purpose::Peer, holder.as_str()));
+        wanted.push(("server", Purpose::Member, holder.as_str()));
+        wanted.push(("peer", Purpose::Member, holder.as_str()));
     }
     if let Some(client) = &args.client {
         wanted.push(("client", Purpose::Client, client.as_str()));
